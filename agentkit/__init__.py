@@ -1,0 +1,64 @@
+"""agentkit runs LLM agents under a budget: it never spends past the limit and always has an answer.
+
+The names below are loaded when they are first used, so that `import agentkit` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentkit.agent import Agent
+    from agentkit.answer import Answer
+    from agentkit.budgets import Ledger, Scope
+    from agentkit.errors import AgentkitError
+    from agentkit.loader import load
+    from agentkit.tools import Context, Tool, tool
+    from agentkit.types import Budget, Cost, ModelCard, Price
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Agent": "agentkit.agent",
+    "AgentkitError": "agentkit.errors",
+    "Answer": "agentkit.answer",
+    "Budget": "agentkit.types",
+    "Context": "agentkit.tools",
+    "Cost": "agentkit.types",
+    "Ledger": "agentkit.budgets",
+    "ModelCard": "agentkit.types",
+    "Price": "agentkit.types",
+    "Scope": "agentkit.budgets",
+    "Tool": "agentkit.tools",
+    "load": "agentkit.loader",
+    "tool": "agentkit.tools",
+}
+
+__all__ = [
+    "Agent",
+    "AgentkitError",
+    "Answer",
+    "Budget",
+    "Context",
+    "Cost",
+    "Ledger",
+    "ModelCard",
+    "Price",
+    "Scope",
+    "Tool",
+    "load",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'agentkit' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

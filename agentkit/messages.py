@@ -1,0 +1,68 @@
+"""Conversations: messages, tool calls and tool results.
+
+A message is immutable; a conversation is a tuple of them. Each backend converts to its own wire format,
+so nothing here knows a provider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to call a tool; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave back for the call `call_id`; `content` is what the model reads."""
+
+    call_id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `tool_calls` only on assistant turns, `call_id` and `name` only on tool turns."""
+
+    role: Role
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
+
+
+def system(text: str) -> Message:
+    """Return a system message."""
+    return Message("system", text)
+
+
+def user(text: str) -> Message:
+    """Return a user message."""
+    return Message("user", text)
+
+
+def assistant(text: str, tool_calls: tuple[ToolCall, ...] = ()) -> Message:
+    """Return an assistant message."""
+    return Message("assistant", text, tool_calls)
+
+
+def tool_message(result: ToolResult) -> Message:
+    """Return the message that carries `result` back to the model."""
+    return Message("tool", result.content, call_id=result.call_id, name=result.name)
+
+
+def unanswered_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+    """Return the tool calls that no tool message answers; a valid history has none."""
+    answered = {message.call_id for message in messages if message.role == "tool"}
+    return tuple(call for m in messages for call in m.tool_calls if call.id not in answered)

@@ -1,0 +1,300 @@
+"""The trace: what a run did, event by event, and where it is written.
+
+Each event is one frozen dataclass; a trace stamps it with run, sequence number, time and scope. The same events
+are what `agent.stream` yields. On disk a trace is JSONL, one object a line:
+
+    {"v": 1, "run": …, "seq": …, "time": …, "kind": …, "scope": …, …fields of the event}
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TextIO
+
+from agentkit.types import Cost, Status
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a run."""
+
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run begins with these limits; `budget_origin` says where they come from."""
+
+    kind: ClassVar[str] = "run"
+    agent: str
+    task: str
+    limits: Mapping[str, int]
+    seconds: float | None
+    budget_origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Event):
+    """A plan was made; `needs` lists by step the steps whose results it takes."""
+
+    kind: ClassVar[str] = "plan"
+    needs: Mapping[str, tuple[str, ...]]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Event):
+    """The composer chose components; `reasons` has one line for every component, chosen or not."""
+
+    kind: ClassVar[str] = "compose"
+    chosen: tuple[str, ...]
+    reasons: Mapping[str, str]
+    value: float
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routed(Event):
+    """The router decided: call `model`, or stop (`model` is empty)."""
+
+    kind: ClassVar[str] = "route"
+    step: str
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved(Event):
+    """A hold was made; `dispatched` when the call left in the same transaction."""
+
+    kind: ClassVar[str] = "reserve"
+    hold: str
+    what: str
+    cost: Cost
+    dispatched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched(Event):
+    """A call that was reserved earlier left."""
+
+    kind: ClassVar[str] = "dispatch"
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Event):
+    """A hold was charged with what its usage record says."""
+
+    kind: ClassVar[str] = "settle"
+    hold: str
+    what: str
+    charged: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Voided(Event):
+    """A hold was released; its call never left."""
+
+    kind: ClassVar[str] = "void"
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charged(Event):
+    """A hold was charged in full, since no usage record came."""
+
+    kind: ClassVar[str] = "charge"
+    hold: str
+    what: str
+    charged: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Overrun(Event):
+    """A provider billed more than the bound of its call, by `excess`."""
+
+    kind: ClassVar[str] = "overrun"
+    hold: str
+    what: str
+    excess: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(Event):
+    """A step is tried again, with another model or with a complaint about the last reply."""
+
+    kind: ClassVar[str] = "retry"
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(Event):
+    """A piece of a model's text; only of streamed runs."""
+
+    kind: ClassVar[str] = "delta"
+    step: str
+    model: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted(Event):
+    """A tool is called with `arguments`, the JSON text of the model."""
+
+    kind: ClassVar[str] = "tool"
+    call: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished(Event):
+    """A tool gave `content` back, which the model reads."""
+
+    kind: ClassVar[str] = "tool"
+    call: str
+    name: str
+    content: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Event):
+    """A reply was checked; `problems` is empty when it is valid."""
+
+    kind: ClassVar[str] = "verify"
+    step: str
+    model: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """A run ended with an answer."""
+
+    kind: ClassVar[str] = "answer"
+    status: Status
+    stop_reason: str
+    text: str
+    spent: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """Something went wrong; the run goes on unless an answer says otherwise."""
+
+    kind: ClassVar[str] = "error"
+    where: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event with its place in the trace; `time` is Unix time in seconds."""
+
+    run: str
+    seq: int
+    time: float
+    scope: str
+    event: Event
+
+    def to_json(self) -> str:
+        """Return the line of the JSONL file."""
+        event = self.event
+        row: dict[str, Any] = {
+            "v": VERSION,
+            "run": self.run,
+            "seq": self.seq,
+            "time": round(self.time, 6),
+            "kind": event.kind,
+            "scope": self.scope,
+        }
+        for field in fields(event):
+            row[field.name] = getattr(event, field.name)
+        return json.dumps(row, ensure_ascii=False, default=_plain)
+
+
+class Sink(Protocol):
+    """Where stamped events go."""
+
+    def write(self, stamped: Stamped) -> None:
+        """Take the next event."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release what the sink holds."""
+        ...
+
+
+class JsonlSink:
+    """Appends a trace to a file, line by line, so that a crash loses at most the last one.
+
+    The file is opened by the first event, and again by an event after `close`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def write(self, stamped: Stamped) -> None:
+        """Append one line."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # half a surrogate pair, which a model may write, becomes the JSON escape that reads back as it was
+            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        self._file.write(stamped.to_json() + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class Trace:
+    """Collects the events of one run in order and hands each to the sinks and the listener."""
+
+    def __init__(
+        self, run: str, sinks: tuple[Sink, ...] = (), listener: Callable[[Event], None] | None = None
+    ) -> None:
+        self.run = run
+        self.events: list[Stamped] = []
+        self._sinks, self._listener = sinks, listener
+
+    def emit(self, scope: str, event: Event) -> None:
+        """Record `event` as happening in `scope`."""
+        stamped = Stamped(self.run, len(self.events), time.time(), scope, event)
+        self.events.append(stamped)
+        for sink in self._sinks:
+            sink.write(stamped)
+        if self._listener is not None:
+            self._listener(event)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether somebody listens, so that text is worth streaming."""
+        return self._listener is not None
+
+    def close(self) -> None:
+        """Close the sinks."""
+        for sink in self._sinks:
+            sink.close()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Decimal):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no place in a trace")

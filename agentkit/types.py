@@ -1,0 +1,443 @@
+"""The vocabulary every layer shares: costs, prices, models, requests, completions, answers.
+
+Frozen, slotted dataclasses. Amounts in the ledger are integers: `usd` is nano-dollars, `gpu_us`
+micro-seconds, everything else counts. A price that is unknown is None, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import ItemsView, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Literal
+
+from agentkit.messages import Message
+
+NANO = 1_000_000_000
+MAX_AMOUNT = 2**62
+"""Largest amount of a resource; sums of two still fit a signed 64-bit column."""
+
+RESOURCES = (
+    "usd",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "requests",
+    "tool_calls",
+    "gpu_us",
+    "kv_byte_seconds",
+)
+_RESOURCE = re.compile(
+    r"(?:usd|tokens|input_tokens|output_tokens|requests|gpu_us|kv_byte_seconds|tool_calls(\[[^\[\]]+\])?)"
+)
+
+
+@lru_cache(maxsize=1024)  # asked for every amount of every cost
+def is_resource(name: str) -> bool:
+    """Tell whether `name` is a dimension of the ledger, `tool_calls[NAME]` included."""
+    return _RESOURCE.fullmatch(name) is not None
+
+
+def nano_usd(dollars: Decimal | str | int | float) -> int:
+    """Convert dollars to nano-dollars, rounded up; floats are read by their shortest decimal form."""
+    amount = Decimal(str(dollars))
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"an amount of dollars must be finite and not negative, not {dollars!r}")
+    return int((amount * NANO).to_integral_value(ROUND_CEILING))
+
+
+class Cost(Mapping[str, int]):
+    """An immutable vector over resources; absent means 0, amounts are integers in 0..2**62."""
+
+    __slots__ = ("_amounts",)
+
+    def __init__(self, amounts: Mapping[str, int] | None = None, /, **named: int) -> None:
+        merged = {**amounts, **named} if amounts else named
+        for name, amount in merged.items():
+            if not is_resource(name):
+                raise ValueError(
+                    f"{name!r} is not a resource; resources are {', '.join(RESOURCES)} and tool_calls[NAME]"
+                )
+            if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT:
+                raise ValueError(f"{name} must be an integer between 0 and 2**62, not {amount!r}")
+        self._amounts = {name: amount for name, amount in merged.items() if amount}
+
+    def __getitem__(self, name: str) -> int:
+        return self._amounts.get(name, 0)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._amounts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._amounts)
+
+    def __len__(self) -> int:
+        return len(self._amounts)
+
+    def items(self) -> ItemsView[str, int]:
+        """Return the amounts above 0; the dict's own view, which the ledger walks on every hold."""
+        return self._amounts.items()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._amounts.items()))
+
+    def __repr__(self) -> str:
+        return f"Cost({', '.join(f'{k}={v}' for k, v in sorted(self._amounts.items()))})"
+
+    def __add__(self, other: Mapping[str, int]) -> Cost:
+        return Cost({name: self[name] + other.get(name, 0) for name in {*self, *other}})
+
+    def minus(self, other: Mapping[str, int]) -> Cost:
+        """Return self − other, no amount below 0."""
+        return Cost({name: max(0, amount - other.get(name, 0)) for name, amount in self.items()})
+
+    def excess(self, other: Mapping[str, int]) -> Cost:
+        """Return what of self lies above `other`, by resource."""
+        return self.minus(other)
+
+    @property
+    def usd(self) -> Decimal:
+        """Dollars, exact."""
+        return Decimal(self["usd"]) / NANO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The limits a user sets; None means no limit in that dimension.
+
+    `usd` in dollars, `seconds` of wall time, `gpu_seconds` of accelerator time, the rest counts.
+    `on_limit` is what a run does at the limit: `answer` wraps up with what it has, `raise` raises.
+    """
+
+    usd: Decimal | str | float | int | None = None
+    tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    requests: int | None = None
+    tool_calls: int | Mapping[str, int] | None = None
+    seconds: float | None = None
+    gpu_seconds: float | None = None
+    on_limit: Literal["answer", "raise"] = "answer"
+
+    def __post_init__(self) -> None:
+        self.limits()
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ValueError(f"seconds must be finite and not negative, not {self.seconds!r}")
+
+    @classmethod
+    def unlimited(cls) -> Budget:
+        """Return a budget without limits; the only way to run without one."""
+        return cls()
+
+    def limits(self) -> Mapping[str, int]:
+        """Return the limits of the ledger by resource; a limit of 0 is a limit."""
+        limits: dict[str, int] = {}
+        if self.usd is not None:
+            limits["usd"] = nano_usd(self.usd)
+        if self.gpu_seconds is not None:
+            limits["gpu_us"] = math.ceil(self.gpu_seconds * 1_000_000)
+        for name in ("tokens", "input_tokens", "output_tokens", "requests"):
+            if (value := getattr(self, name)) is not None:
+                limits[name] = value
+        if isinstance(self.tool_calls, Mapping):
+            limits.update({f"tool_calls[{name}]": count for name, count in self.tool_calls.items()})
+        elif self.tool_calls is not None:
+            limits["tool_calls"] = self.tool_calls
+        Cost(limits)  # one place validates amounts
+        return MappingProxyType(limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens; `cache_read` and `cache_write` default to the input price."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+
+    @property
+    def dearest_input(self) -> Decimal:
+        """The highest price one input token can cost, dollars per million."""
+        return max(self.input, self.cache_read or self.input, self.cache_write or self.input)
+
+    def nano_usd(self, usage: Usage) -> int:
+        """Return the price of `usage` in nano-dollars, rounded up once."""
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        per_million = (
+            usage.input_tokens * self.input
+            + usage.cache_read_tokens * read
+            + usage.cache_write_tokens * write
+            + usage.total_output * self.output
+        )
+        return int((per_million * (NANO // 1_000_000)).to_integral_value(ROUND_CEILING))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Normalised token usage of one attempt; the parts are disjoint.
+
+    `input_tokens` are uncached; `output_tokens` are visible output, `reasoning_tokens` hidden output.
+    `gpu_us` is accelerator time in micro-seconds, for local models.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    gpu_us: int = 0
+
+    @property
+    def total_input(self) -> int:
+        """All input tokens, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
+    def total_output(self) -> int:
+        """All output tokens, visible or not."""
+        return self.output_tokens + self.reasoning_tokens
+
+    def cost(self, price: Price | None) -> Cost:
+        """Return what the ledger is charged for this usage; without a price no `usd` is charged."""
+        return Cost(
+            usd=price.nano_usd(self) if price else 0,
+            tokens=self.total_input + self.total_output,
+            input_tokens=self.total_input,
+            output_tokens=self.total_output,
+            requests=1,
+            gpu_us=self.gpu_us,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Sound upper cost of one attempt as a function of the output cap.
+
+    `input_tokens` is an upper bound; `input_price` and `output_price` are the dearest that apply, dollars
+    per million tokens, None when unknown; `gpu_us_fixed` and `gpu_us_per_token` bound accelerator time.
+    """
+
+    input_tokens: int
+    input_price: Decimal | None
+    output_price: Decimal | None
+    gpu_us_fixed: int = 0
+    gpu_us_per_token: int = 0
+
+    @classmethod
+    def at_price(cls, input_tokens: int, price: Price | None) -> Bound:
+        """Return the bound of `input_tokens` at the dearest rates of `price`, None when it is unknown."""
+        return cls(input_tokens, price.dearest_input, price.output) if price else cls(input_tokens, None, None)
+
+    @property
+    def priced(self) -> bool:
+        """Whether the dollars are bounded."""
+        return self.input_price is not None and self.output_price is not None
+
+    def at(self, output_cap: int) -> Cost:
+        """Return the cost of the attempt if it bills every token of `output_cap`."""
+        return Cost(
+            usd=self._nano_usd(output_cap),
+            tokens=self.input_tokens + output_cap,
+            input_tokens=self.input_tokens,
+            output_tokens=output_cap,
+            requests=1,
+            gpu_us=self.gpu_us_fixed + self.gpu_us_per_token * output_cap,
+        )
+
+    def affordable_cap(self, available: Mapping[str, int], ceiling: int) -> int:
+        """Return the largest output cap in 0..ceiling whose cost fits `available`, -1 if none does.
+
+        Resources absent from `available` are not limited.
+        """
+        if self._fits(ceiling, available):
+            return ceiling
+        low, high = -1, ceiling - 1
+        while low < high:  # the cost grows with the cap, so bisection finds the last cap that fits
+            middle = (low + high + 1) // 2
+            if self._fits(middle, available):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _fits(self, output_cap: int, available: Mapping[str, int]) -> bool:
+        cost = self.at(output_cap)
+        return all(cost[name] <= room for name, room in available.items())
+
+    def _nano_usd(self, output_cap: int) -> int:
+        if self.input_price is None or self.output_price is None:
+            return 0
+        per_million = self.input_tokens * self.input_price + output_cap * self.output_price
+        return int((per_million * (NANO // 1_000_000)).to_integral_value(ROUND_CEILING))
+
+
+@dataclass(frozen=True, slots=True)
+class Unbounded:
+    """A call whose cost has no sound upper bound, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model and its server can do; nothing is sent that is refused.
+
+    `stop_ends_billing`: a disconnect ends the bill. `streams_every_billed_token`: each billed output token
+    is seen in the stream.
+    """
+
+    tools: bool = True
+    streaming: bool = True
+    temperature: bool = True
+    system: bool = True
+    seed: bool = True
+    stop: bool = True
+    logprobs: bool = False
+    json_schema: bool = False
+    stop_ends_billing: bool = False
+    streams_every_billed_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as routers and the catalog see it.
+
+    `quality` is a prior in 0..1 of answering a typical step well, None when unknown.
+    """
+
+    name: str
+    backend: str
+    model: str
+    price: Price | None = None
+    context_window: int = 128_000
+    max_output_tokens: int = 4_096
+    quality: float | None = None
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it; `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One model call. `max_output_tokens` is always sent, so that the bound is real."""
+
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: Literal["auto", "none", "required"] = "auto"
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    output_schema: Mapping[str, Any] | None = None
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token's text and natural-log probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's whole reply; `usage` is None when the provider sent no usage record."""
+
+    message: Message
+    finish_reason: FinishReason
+    usage: Usage | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the `index`-th tool call; id and name come once, arguments concatenate."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed reply; the last one carries the finish reason, and usage if there is any."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+HoldState = Literal["reserved", "dispatched", "settled", "voided", "charged_full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The final record of a hold: what was held, what was charged, and how it ended.
+
+    `estimated` says that no usage record came and the full hold was charged; `overrun` is what the
+    provider billed above the hold.
+    """
+
+    id: str
+    scope: str
+    what: str
+    state: HoldState
+    held: Cost
+    charged: Cost
+    estimated: bool = False
+    overrun: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeView:
+    """The state of a scope at one instant, by resource; resources absent from `limits` have none.
+
+    `available` is what a new hold could take here and in every ancestor, for limited resources only.
+    """
+
+    name: str
+    limits: Mapping[str, int]
+    held: Cost
+    allotted: Cost
+    spent: Cost
+    available: Mapping[str, int]
+    frozen: bool = False
+
+    def remaining_share(self) -> Mapping[str, float]:
+        """Return (limit − spent) / limit by limited resource, in 0..1; a limit of 0 has share 0."""
+        return {
+            name: max(0.0, (limit - self.spent[name]) / limit) if limit else 0.0
+            for name, limit in self.limits.items()
+        }
+
+
+Status = Literal["complete", "degraded", "exhausted", "infeasible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A finished conversation and the tools it was offered: what a model can be trained on."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()

@@ -1,0 +1,16 @@
+"""The wrap-up prompt: what a model is asked when the budget is spent and only the final answer is left.
+
+One self-contained user message, so that it fits any provider, needs no earlier tool calls and can be trimmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+CLOSING = "The budget is spent. Answer now from these facts, and say what is missing."
+
+
+def wrap_up_prompt(task: str, facts: Sequence[str]) -> str:
+    """Return the prompt for a final answer to `task` from `facts`, one tool result each."""
+    known = "\n".join(f"- {fact}" for fact in facts) if facts else "- none"
+    return f"{task}\n\nFacts:\n{known}\n\n{CLOSING}"
