@@ -1,0 +1,101 @@
+"""What every model looks like from above: the Backend protocol, and how deltas become a completion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from agentkit.messages import ToolCall, assistant
+from agentkit.types import (
+    Bound,
+    Completion,
+    Delta,
+    FinishReason,
+    ModelCard,
+    Request,
+    TokenLogprob,
+    ToolCallDelta,
+    Unbounded,
+    Usage,
+)
+
+
+class Backend(Protocol):
+    """Something that completes conversations.
+
+    Backends neither retry nor spend: the executor reserves a hold before each call and settles it after.
+    Errors are `BackendError`s. Closing a stream ends the call.
+    """
+
+    @property
+    def card(self) -> ModelCard:
+        """The model behind this backend."""
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Return the whole reply."""
+        ...
+
+    def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """Yield the reply in pieces; the last delta carries the finish reason and the usage.
+
+        Callers use `contextlib.aclosing`, so that leaving early closes the connection at once.
+        """
+        ...
+
+    def bound(self, request: Request) -> Bound | Unbounded:
+        """Return a sound upper cost of the attempt as a function of the output cap."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections, threads and memory."""
+        ...
+
+
+class Assembler:
+    """Builds a `Completion` from deltas; `partial` gives what has arrived so far."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._calls: dict[int, list[str]] = {}
+        self._logprobs: list[TokenLogprob] = []
+        self._finish: FinishReason | None = None
+        self._usage: Usage | None = None
+
+    def add(self, delta: Delta) -> None:
+        """Take the next delta; the last usage seen wins."""
+        if delta.text:
+            self._text.append(delta.text)
+        for piece in delta.tool_calls:
+            call = self._calls.setdefault(piece.index, ["", "", ""])
+            call[0] = call[0] or piece.id
+            call[1] = call[1] or piece.name
+            call[2] += piece.arguments
+        self._logprobs.extend(delta.logprobs)
+        self._finish = delta.finish_reason or self._finish
+        self._usage = delta.usage or self._usage
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has arrived."""
+        return self._finish is not None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage record, once it has arrived."""
+        return self._usage
+
+    def partial(self) -> Completion:
+        """Return what has arrived, finished or not."""
+        calls = tuple(ToolCall(c[0] or f"call_{i}", c[1], c[2]) for i, c in sorted(self._calls.items()))
+        finish: FinishReason = self._finish or "length"
+        return Completion(assistant("".join(self._text), calls), finish, self._usage, tuple(self._logprobs))
+
+
+def whole(completion: Completion) -> Delta:
+    """Return `completion` as one delta, the inverse of `Assembler`, for backends that cannot stream."""
+    message = completion.message
+    calls = tuple(
+        ToolCallDelta(i, call.id, call.name, call.arguments) for i, call in enumerate(message.tool_calls)
+    )
+    return Delta(message.text, calls, completion.logprobs, completion.finish_reason, completion.usage)
