@@ -86,13 +86,21 @@ class BudgetError(AgentkitError):
     """A budget refuses an operation."""
 
 
+def _amount(resource: str, amount: int) -> str:
+    """Write an amount of the ledger for people: dollars, seconds, or a count."""
+    if resource == "usd":
+        whole, nano = divmod(amount, 1_000_000_000)
+        return f"${whole}.{nano:09d}".rstrip("0").removesuffix(".")
+    return f"{amount / 1_000_000:g} gpu_seconds" if resource == "gpu_us" else f"{amount} {resource}"
+
+
 class BudgetExceeded(BudgetError):
     """The limit minus what is spent is below the amount asked: waiting cannot help."""
 
     def __init__(self, scope: str, resource: str, asked: int, available: int) -> None:
         self.scope, self.resource, self.asked, self.available = scope, resource, asked, available
         super().__init__(
-            f"scope {scope!r} has {available} {resource} left and {asked} were asked; "
+            f"scope {scope!r} has {_amount(resource, available)} left and {_amount(resource, asked)} were asked; "
             "raise the limit or ask for less"
         )
 
@@ -104,8 +112,8 @@ class Saturated(BudgetError):
         self.scope, self.resource, self.asked = scope, resource, asked
         self.available, self.held = available, held
         super().__init__(
-            f"scope {scope!r} has {available} {resource} free ({held} held by open calls) and {asked} "
-            "were asked; wait with a deadline, or ask for less"
+            f"scope {scope!r} has {_amount(resource, available)} free ({_amount(resource, held)} held by open "
+            f"calls) and {_amount(resource, asked)} were asked; wait with a deadline, or ask for less"
         )
 
 

@@ -160,6 +160,11 @@ class Price:
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
 
+    def __post_init__(self) -> None:
+        for amount in (self.input, self.output, self.cache_read, self.cache_write):
+            if amount is not None and not (isinstance(amount, Decimal) and amount.is_finite() and amount >= 0):
+                raise ValueError(f"a price is a Decimal of 0 or more, such as Decimal('0.25'), not {amount!r}")
+
     @property
     def dearest_input(self) -> Decimal:
         """The highest price one input token can cost, dollars per million."""

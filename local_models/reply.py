@@ -8,14 +8,14 @@ from agentkit.local_models.generate import Engine, Generation, Token
 from agentkit.local_models.sampling import Sampling
 from agentkit.local_models.stops import StopStrings
 from agentkit.local_models.text import ChatTokenizer, Detokenizer
-from agentkit.local_models.toolcalls import ToolCallParser, forced_opening, offered_tools
+from agentkit.local_models.toolcalls import ToolCallParser, forced_opening
 from agentkit.types import Delta, FinishReason, Request, TokenLogprob, ToolCallDelta, Usage
 
 
 class Reply:
     """The answer to one request whose prompt is already in tokens; `window` bounds the whole sequence.
 
-    Where no tools are offered, tool-call tags are text like any other.
+    A call is read as one even where no tools were offered: it is no answer, and the caller must see that.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reply:
         )
         self._tokenizer = tokenizer
         self._detokenizer, self._stops = Detokenizer(tokenizer), StopStrings(request.stop)
-        self._parser = ToolCallParser(forced_opening(request)) if offered_tools(request) else None
+        self._parser = ToolCallParser(forced_opening(request))
         self._output_tokens = 0
 
     def deltas(self) -> Generator[Delta, None, None]:
@@ -61,12 +61,10 @@ class Reply:
         if token.id in self._tokenizer.stop_ids:
             return "", ()
         text = self._stops.feed(self._detokenizer.feed(token.id))
-        return self._parser.feed(text) if self._parser else (text, ())
+        return self._parser.feed(text)
 
     def _rest(self) -> tuple[str, tuple[ToolCallDelta, ...]]:
         text = self._stops.feed(self._detokenizer.close()) + self._stops.close()
-        if not self._parser:
-            return text, ()
         text, calls = self._parser.feed(text)
         more_text, more_calls = self._parser.close()
         return text + more_text, calls + more_calls

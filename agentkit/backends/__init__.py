@@ -1,10 +1,30 @@
-"""Backends: everything that completes conversations, behind one protocol."""
+"""Backends: everything that completes conversations, behind one protocol.
 
-from agentkit.backends.base import Assembler, Backend, whole
-from agentkit.backends.cassette import Recorder, Replayer
-from agentkit.backends.fake import Faulty, ScriptedBackend, calls
-from agentkit.backends.openai import OpenAIBackend
-from agentkit.http import Timeouts
+The names below are loaded when they are first used: a remote agent needs neither fakes nor cassettes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentkit.backends.base import Assembler, Backend, whole
+    from agentkit.backends.cassette import Recorder, Replayer
+    from agentkit.backends.fake import Faulty, ScriptedBackend, calls
+    from agentkit.backends.openai import OpenAIBackend
+    from agentkit.http import Timeouts
+
+_HOME = {
+    "Assembler": "agentkit.backends.base",
+    "Backend": "agentkit.backends.base",
+    "Faulty": "agentkit.backends.fake",
+    "OpenAIBackend": "agentkit.backends.openai",
+    "Recorder": "agentkit.backends.cassette",
+    "Replayer": "agentkit.backends.cassette",
+    "ScriptedBackend": "agentkit.backends.fake",
+    "Timeouts": "agentkit.http",
+    "calls": "agentkit.backends.fake",
+    "whole": "agentkit.backends.base",
+}
 
 __all__ = [
     "Assembler",
@@ -18,3 +38,9 @@ __all__ = [
     "calls",
     "whole",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

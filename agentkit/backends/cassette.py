@@ -1,7 +1,8 @@
 """Cassettes: model replies recorded once and replayed without a network.
 
 A cassette is a JSONL file with one row for each finished reply, keyed by the SHA-256 of the canonical request, and
-one without a reply for each bound that was asked for: a run bounds calls it never makes, the final answer among them.
+one without a reply for each bound that was asked for: a run bounds calls it never makes, the final answer among
+them.
 Replies are kept as deltas, so that a recorded stream also answers `complete` and the other way round.
 """
 

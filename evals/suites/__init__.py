@@ -1,0 +1,1 @@
+"""Task suites that ship with agentkit."""
