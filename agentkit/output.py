@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 from typing_extensions import TypeVar
 
 from agentkit.errors import OutputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T", default=str)
 
@@ -60,6 +63,8 @@ class OutputType(Generic[T]):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
+        from pydantic import TypeAdapter  # half of pydantic, which a text answer is spared
+
         return TypeAdapter(self.type)
 
 

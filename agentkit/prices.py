@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from agentkit.types import Price
@@ -34,6 +34,6 @@ def date() -> str:
 
 @cache
 def _data() -> Mapping[str, Any]:
-    text = files("agentkit").joinpath("data/prices.json").read_text("utf-8")
+    text = Path(__file__).with_name("data").joinpath("prices.json").read_text("utf-8")
     data: Mapping[str, Any] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     return data

@@ -32,7 +32,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from agentkit.types import MAX_AMOUNT, NANO, Budget, Price
 from agentkit.yaml_reader import NUMBER
 
-BuiltinTool = Literal["calculator"]
+BuiltinTool = Literal["calculate"]
 BUILTIN_TOOLS = get_args(BuiltinTool)
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 TOOL_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"

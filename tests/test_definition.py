@@ -47,9 +47,9 @@ def test_a_full_definition_means_what_it_says() -> None:
     assert spec.budgets["small"].to_budget() == Budget(usd=Decimal("0.05"), tokens=20_000, seconds=30)
     assert spec.routers["default"].order == ("pico", "folder", "gpt-5.2")
     main = spec.agents["main"]
-    assert main.tools[:3] == ("calculator", "lookup", "ask_expert")
+    assert main.tools[:3] == ("calculate", "lookup", "ask_expert")
     assert main.tools[3:] == (PythonTool(python="shop.tools:order", timeout=2.5), AgentTool(agent="helper"))
-    assert spec.tools["sums"] == "calculator"
+    assert spec.tools["sums"] == "calculate"
     assert (main.models, main.max_steps, main.temperature, main.seed) == (("pico", "gpt-5.2"), 8, 0.2, 7)
 
 
@@ -94,7 +94,7 @@ def test_includes_merge_maps_replace_lists_and_resolve_paths_where_they_stand() 
     assert (small.path, small.quality, small.threads) == (str(HERE / "good/parts/weights"), 0.6, 2)
     assert definition.spec.budgets["default"] == BudgetSpec(usd=Decimal("0.02"), requests=3)
     main = definition.spec.agents["main"]
-    assert main.tools == ("calculator",)
+    assert main.tools == ("calculate",)
     assert main.instructions == (HERE / "good/parts/main.md").read_text()
 
 

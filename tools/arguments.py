@@ -10,8 +10,7 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, ValidationError, from_json, to_json
 
 from agentkit.errors import ToolArgumentError
 from agentkit.messages import ToolCall

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
 
@@ -28,8 +27,8 @@ def truncated(text: str, limit: int) -> str:
 
 def _json(value: object) -> str:
     # Containers are written here, scalars by pydantic, which would put a Decimal in quotes.
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
+    if (dump := getattr(type(value), "model_dump", None)) is not None:  # a pydantic model
+        value = dump(value)
     elif is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -15,12 +15,11 @@ from functools import partial
 from typing import Any, overload
 
 from anyio import to_thread
-from pydantic import TypeAdapter
+from pydantic_core import SchemaValidator, core_schema
 
 from agentkit.errors import ConfigError
 from agentkit.tools import docstring
 from agentkit.tools.context import Context
-from agentkit.tools.signature import Signature
 from agentkit.types import Cost, ToolSpec, nano_usd
 
 Handler = Callable[[Mapping[str, Any], Context[Any]], Awaitable[object]]
@@ -30,7 +29,7 @@ Parser = Callable[[str], dict[str, Any]]
 """Reads the JSON text of the arguments; raises pydantic's ValidationError."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_JSON_OBJECT = TypeAdapter(dict[str, Any])
+_JSON_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +106,8 @@ def _from_function(
     cost: Mapping[str, Any] | None,
     timeout: float | None,
 ) -> Tool:
+    from agentkit.tools.signature import Signature  # half of pydantic, which an agent without tools is spared
+
     doc = inspect.getdoc(function) or ""
     signature = Signature.of(function, docstring.parameters(doc))
     name = name or function.__name__

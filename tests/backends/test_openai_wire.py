@@ -122,7 +122,10 @@ def test_a_tool_round_is_written_as_the_server_wants_it() -> None:
     assert answered == {"role": "tool", "tool_call_id": "c1", "content": "found"}
 
 
-@pytest.mark.parametrize("written", ['{"q": 1', "[1]", "null", "ü", "[" * 9_999], ids=["cut", "list", "null", "text", "deep"])
+UNREADABLE = {"cut": '{"q": 1', "list": "[1]", "null": "null", "text": "ü", "deep": "[" * 9_999}
+
+
+@pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE)
 def test_arguments_a_server_could_not_read_back_are_wrapped(written: str) -> None:
     request = Request(messages=(assistant("", (ToolCall("c1", "search", written),)),), max_output_tokens=1)
     (said,) = build_request(request, CARD)["messages"]

@@ -1,0 +1,239 @@
+"""The SDK's surface: an agent, and the three ways to run it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic
+
+import anyio
+import anyio.lowlevel
+from typing_extensions import TypeVar
+
+from agentkit.answer import Answer
+from agentkit.backends.base import Backend
+from agentkit.budgets import Scope
+from agentkit.composer import Composer, KnapsackComposer
+from agentkit.errors import ConfigError
+from agentkit.executor import Sampling
+from agentkit.messages import Message
+from agentkit.models import resolve
+from agentkit.output import OutputType
+from agentkit.planner import Planner, SingleStepPlanner
+from agentkit.quote import History, Quote, Recorder, quote
+from agentkit.routers import Router, RuleRouter
+from agentkit.run import Work, is_inside_run, least_cost, run
+from agentkit.settings import Settings
+from agentkit.tools import Context, Tool, tool
+from agentkit.trace import Event, JsonlSink, Sink
+from agentkit.types import Budget, Cost
+
+T = TypeVar("T", default=str)
+
+MAX_STEPS = 16
+"""Model turns of a step when the agent does not say."""
+
+
+class Agent(Generic[T]):
+    """Models, tools and instructions that carry out tasks under a budget.
+
+    `model` is a name such as `openai:gpt-5-mini`, a backend, or several of either, among which the router
+    chooses. `max_output_tokens` caps each turn, `max_steps` the turns of a step.
+    """
+
+    def __init__(
+        self,
+        model: str | Backend | Sequence[str | Backend],
+        *,
+        output_type: type[T] = str,  # type: ignore[assignment]  # T is str by default
+        tools: Sequence[Tool] = (),
+        instructions: str = "",
+        name: str = "agent",
+        description: str = "",
+        router: Router | None = None,
+        planner: Planner | None = None,
+        composer: Composer | None = None,
+        budget: Budget | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+        max_output_tokens: int | None = None,
+        max_steps: int = MAX_STEPS,
+    ) -> None:
+        models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
+        backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
+        self.backends = {backend.card.name: backend for backend in backends}
+        if not backends or len(self.backends) < len(backends):
+            raise ConfigError(f"agent {name!r} needs one or more models, each with its own name")
+        self.name, self.description, self.instructions = name, description, instructions
+        self.tools = tuple(tools)
+        self.router = router or RuleRouter()
+        self.planner = planner or SingleStepPlanner()
+        self.composer = composer or KnapsackComposer()
+        self.budget = budget
+        self.max_steps = max_steps
+        self._output = OutputType(output_type)
+        self._sampling = Sampling(temperature, seed, max_output_tokens)
+        self._settings: Settings | None = None
+        self._history = History()
+
+    async def run(
+        self,
+        task: str,
+        *,
+        budget: Budget | None = None,
+        history: Sequence[Message] = (),
+        context: object = None,
+        scope: Scope | None = None,
+        trace: Sink | None = None,
+    ) -> Answer[T]:
+        """Carry out `task` and return the answer.
+
+        `budget` is the run's own limit; without one the agent's, else the project's default holds. `history` are
+        the messages of an earlier answer, `context` is handed to tools that ask for it, and `scope` is a budget
+        this run also draws from. `trace` takes the events besides the project's trace folder.
+
+        Raises BackendError when every model fails and UnboundedCost when dollars are limited and no model has a
+        price; other budget refusals only with `on_limit="raise"`.
+        """
+        return await run(self._work(task, budget, history, context, scope, trace))
+
+    def run_sync(self, task: str, **options: Any) -> Answer[T]:
+        """Run outside of async code; options as for `run`. Raises ConfigError inside a running event loop."""
+        try:
+            anyio.lowlevel.current_token()
+        except RuntimeError:  # there is no event loop
+            return anyio.run(lambda: self.run(task, **options))
+        raise ConfigError("run_sync cannot be called inside a running event loop; await agent.run(…) instead")
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        task: str,
+        *,
+        budget: Budget | None = None,
+        history: Sequence[Message] = (),
+        context: object = None,
+        scope: Scope | None = None,
+        trace: Sink | None = None,
+    ) -> AsyncGenerator[AsyncIterator[Event | Answer[T]], None]:
+        """Run and yield the events of the trace as they happen; the last item is the Answer.
+
+        Leaving the block early cancels the run; what was dispatched by then is charged. What goes wrong in the run
+        is raised where the events are read.
+        """
+        send, receive = anyio.create_memory_object_stream[Event | Answer[T]](float("inf"))
+        work = replace(self._work(task, budget, history, context, scope, trace), listener=send.send_nowait)
+        failures: list[Exception] = []
+
+        async def go() -> None:
+            with send:
+                try:
+                    send.send_nowait(await run(work))
+                except Exception as error:
+                    failures.append(error)
+
+        async def events() -> AsyncGenerator[Event | Answer[T], None]:
+            async for event in receive:
+                yield event
+            if failures:
+                raise failures[0]
+
+        left_by: Exception | None = None
+        with receive:
+            async with anyio.create_task_group() as group, aclosing(events()) as reading:
+                group.start_soon(go)
+                try:
+                    yield reading
+                except Exception as error:
+                    left_by = error
+                group.cancel_scope.cancel()
+        if left_by is not None:  # raised out here, so that it is not wrapped in the task group's own
+            raise left_by
+
+    def as_tool(self, name: str | None = None, description: str | None = None) -> Tool:
+        """Return a tool that hands a task to this agent; it draws from the budget of the run that calls it."""
+        description = description or self.description or f"Hand a task to the agent {self.name}."
+
+        @tool(name=name or self.name, description=description, timeout=None)
+        async def hand_over(task: str, context: Context[Any]) -> str:
+            return (await self.run(task, context=context.value, scope=context.scope)).text
+
+        return hand_over
+
+    def minimum(self, task: str) -> Cost:
+        """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
+        return least_cost(self._work(task, Budget.unlimited(), (), None, None, None))
+
+    def quote(self, task: str, *, budget: Budget | None = None) -> Quote:
+        """Return what a run of `task` will spend, from what earlier runs of this agent did; nothing is spent.
+
+        Earlier runs are those of this object or, when the project has a trace folder, all that left a trace there
+        under the agent's name. Raises UnboundedCost when no model's cost can be bounded.
+        """
+        work = self._work(task, budget, (), None, None, None)
+        if (path := self._trace_file()) is not None:
+            self._history.read(path)
+        return quote(work, self._history)
+
+    async def aclose(self) -> None:
+        """Close the backends."""
+        for backend in self.backends.values():
+            await backend.aclose()
+
+    def _work(
+        self,
+        task: str,
+        budget: Budget | None,
+        history: Sequence[Message],
+        context: object,
+        scope: Scope | None,
+        trace: Sink | None,
+    ) -> Work[T]:
+        nested = scope is not None and is_inside_run(scope)
+        settings = self._project()
+        limits, origin = _budget(budget, self.budget, settings, nested)
+        sinks = [trace] if trace else []
+        path = self._trace_file()
+        sinks.append(Recorder(self._history, task) if path is None else JsonlSink(path))
+        return Work(
+            agent=self.name,
+            task=task,
+            backends=self.backends,
+            router=self.router,
+            planner=self.planner,
+            composer=self.composer,
+            tools=self.tools,
+            instructions=self.instructions,
+            history=tuple(history),
+            output=self._output,
+            sampling=self._sampling,
+            max_steps=self.max_steps,
+            budget=limits,
+            budget_origin=origin,
+            context=context,
+            parent=scope,
+            nested=nested,
+            ledger_url=settings.ledger,
+            sinks=tuple(sinks),
+        )
+
+    def _project(self) -> Settings:
+        self._settings = self._settings or Settings.load()
+        return self._settings
+
+    def _trace_file(self) -> Path | None:
+        folder = self._project().trace_dir
+        return folder and folder / f"{self.name}.jsonl"
+
+
+def _budget(given: Budget | None, own: Budget | None, settings: Settings, nested: bool) -> tuple[Budget, str]:
+    """Return the budget that holds and where it comes from; inside a run the run's own budget is the limit."""
+    if given is not None:
+        return given, "the budget argument"
+    if own is not None:
+        return own, "the agent's budget"
+    if nested:
+        return Budget.unlimited(), "the budget of the run around it"
+    return settings.default_budget, f"the project's default budget ({settings.origins['default_budget']})"

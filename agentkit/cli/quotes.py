@@ -1,0 +1,55 @@
+"""What a run will cost, as a table and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from agentkit.budgets.forecast import ENOUGH
+from agentkit.cli.amounts import dollars, plain
+from agentkit.cli.console import table
+
+if TYPE_CHECKING:
+    from agentkit.quote import Quote
+
+
+def quote_table(quote: Quote) -> Table:
+    """Return a row for each resource that a run may spend."""
+    columns = (quote.minimum, quote.p10, quote.p50, quote.p90, quote.maximum)
+    made = table("resource", "minimum>", "p10>", "p50>", "p90>", "maximum>")
+    for name in quote.p10:
+        amounts = [quote.minimum[name], *(column.get(name) for column in columns[1:])]
+        if any(amounts[:4]):  # else no run has spent any, and none will by what is known
+            made.add_row(name, *(_amount(name, amount) for amount in amounts))
+    return made
+
+
+def quoted_from(quote: Quote) -> str:
+    """Say in a sentence what the quote is from."""
+    if not quote.feasible:
+        return "infeasible: the budget is below the minimum, so nothing would be spent"
+    if not quote.runs:
+        return "no earlier runs are known, so this is what is certain; runs are kept where trace_dir says"
+    if quote.runs < ENOUGH:
+        return f"from {quote.runs} earlier runs, too few for p10 and p90: those are what is certain"
+    return f"from {quote.runs} earlier runs; one in ten spends less than p10, and one in ten more than p90"
+
+
+def quote_json(quote: Quote) -> dict[str, Any]:
+    """Return everything about a quote; a resource that is absent from an amount has no bound there."""
+    return {
+        "minimum": plain(quote.minimum),
+        "p10": plain(quote.p10),
+        "p50": plain(quote.p50),
+        "p90": plain(quote.p90),
+        "maximum": plain(quote.maximum),
+        "runs": quote.runs,
+        "feasible": quote.feasible,
+    }
+
+
+def _amount(resource: str, amount: int | None) -> str:
+    if amount is None:
+        return "no bound"
+    return dollars(amount) if resource == "usd" else f"{amount:,}"

@@ -1,0 +1,87 @@
+"""`agentkit run`: one task, an answer and its receipt."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+from rich.text import Text
+
+from agentkit.cli.console import err, out, print_json
+from agentkit.cli.exits import ExitCode
+from agentkit.cli.options import AsJson, File, Limits, Task
+from agentkit.cli.progress import Progress, Sinks
+from agentkit.cli.quotes import quote_json, quote_table, quoted_from
+from agentkit.cli.receipts import answer_json, receipt_table
+from agentkit.trace import JsonlSink, Sink
+from agentkit.types import Budget
+
+if TYPE_CHECKING:
+    from agentkit.agent import Agent
+    from agentkit.answer import Answer
+    from agentkit.quote import Quote
+
+
+def run(
+    file: File,
+    task: Task,
+    budget: Limits = None,
+    as_json: AsJson = False,
+    trace: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Append the run's events to this file, as JSON lines.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it will cost, from earlier runs; spend nothing.")
+    ] = False,
+) -> None:
+    """Give TASK to the entry agent of FILE; print its answer and the receipt."""
+    from agentkit.loader import load
+
+    agent = load(file)
+    if dry_run:
+        _show_quote(agent.quote(task, budget=budget), as_json)
+        return
+    sinks: list[Sink] = [] if quiet else [Progress(err)]
+    if trace is not None:
+        sinks.append(JsonlSink(trace))
+    with closing(Sinks(*sinks)) as sink:
+        answer = anyio.run(_ask, agent, task, budget, sink)
+    if as_json:
+        print_json(answer_json(answer))
+    else:
+        _show(answer)
+    if answer.status == "infeasible":
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+async def _ask(agent: Agent[str], task: str, budget: Budget | None, sink: Sink) -> Answer[str]:
+    try:
+        return await agent.run(task, budget=budget, trace=sink)
+    finally:
+        await agent.aclose()
+
+
+def _show_quote(quote: Quote, as_json: bool) -> None:
+    if as_json:
+        print_json(quote_json(quote))
+    else:
+        out.print(quote_table(quote))
+        out.print(Text(quoted_from(quote), "dim"))
+    if not quote.feasible:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _show(answer: Answer[str]) -> None:
+    if answer.status == "infeasible":
+        err.print(Text.assemble(("infeasible: ", "red"), "; ".join(answer.unmet)), soft_wrap=True)
+        return
+    typer.echo(answer.text)
+    typer.echo()
+    if answer.status != "complete":
+        out.print(Text.assemble((f"{answer.status}: ", "yellow"), "; ".join(answer.unmet)), soft_wrap=True)
+    out.print(receipt_table(answer))
+    out.print(Text(f"limited by {answer.budget_origin}", "dim"))

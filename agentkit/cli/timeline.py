@@ -1,0 +1,72 @@
+"""Events of a run in words."""
+
+from __future__ import annotations
+
+from agentkit.cli.amounts import brief, listed
+from agentkit.trace import (
+    Answered,
+    Charged,
+    Composed,
+    Dispatched,
+    Event,
+    Failed,
+    Overrun,
+    Planned,
+    Reserved,
+    Retried,
+    Routed,
+    RunStarted,
+    Settled,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    Verified,
+    Voided,
+)
+
+
+def describe(event: Event) -> str:
+    """Return what happened, in one line."""
+    match event:
+        case RunStarted():
+            return f"{event.agent} is asked {event.task!r}; budget {listed(event.limits, event.seconds)}"
+        case Composed():
+            return f"equipped with {', '.join(event.chosen)}" + (f"; {event.more}" if event.more else "")
+        case Planned():
+            return f"{', '.join(event.needs)}: {event.reason}"
+        case Routed():
+            return f"{event.model or 'stop'}: {event.reason}"
+        case Retried():
+            return f"again: {event.reason}"
+        case ToolStarted():
+            return f"{event.name}({event.arguments})"
+        case ToolFinished():
+            return f"{event.name} {'failed: ' if event.is_error else 'gave '}{event.content}"
+        case TextDelta():
+            return f"{event.model}: {event.text}"
+        case Verified():
+            return f"{event.model}: {'; '.join(event.problems) or 'valid'}"
+        case Answered():
+            return f"{event.status}: {event.text or event.stop_reason}"
+        case Failed():
+            return f"{event.where}: {event.error}"
+        case _:
+            return _describe_hold(event)
+
+
+def _describe_hold(event: Event) -> str:
+    match event:
+        case Reserved():
+            return f"{event.what} holds {brief(event.cost)}"
+        case Dispatched():
+            return f"{event.hold} leaves"
+        case Settled():
+            return f"{event.what} cost {brief(event.charged)}"
+        case Voided():
+            return f"{event.hold} is released"
+        case Charged():
+            return f"{event.what} is charged in full: {brief(event.charged)}"
+        case Overrun():
+            return f"{event.what} was billed {brief(event.excess)} above its hold"
+        case _:
+            return event.kind

@@ -1,0 +1,133 @@
+"""One model turn: the router's loop of calls until it stops with an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentkit.backends.base import Backend
+from agentkit.errors import AgentkitError, BackendError, BudgetError, NoEligibleModel, RoutingError
+from agentkit.executor.attempt import Offer, attempt
+from agentkit.executor.job import Job
+from agentkit.executor.room import reserve
+from agentkit.executor.tool_use import problems_of
+from agentkit.messages import Message
+from agentkit.routers import Call, Outcome, Query
+from agentkit.trace import Failed, Retried, Routed, Verified
+from agentkit.types import Completion, Cost, Request, ScopeView, ToolSpec
+
+DEFAULT_OUTPUT = 1_024
+"""Tokens a turn may produce when the agent does not say."""
+
+
+async def take_turn(
+    job: Job, step: str, task: str, messages: tuple[Message, ...], turn: int, weak: set[str]
+) -> Outcome:
+    """Ask the router for calls until it stops; models whose reply was not valid are added to `weak`.
+
+    Raises the budget's refusal when no call fits, the last BackendError when every call failed, and
+    NoEligibleModel when there was nothing to call.
+    """
+    seen: list[Outcome] = []
+    failure: BackendError | None = None
+    view = job.scope.view()
+    offers, refusals = _offers(job, messages, view)
+    while True:
+        bounds = {name: offer.cost(view.available) for name, offer in offers.items()}
+        query = Query(task, bounds, bool(job.tools), turn, frozenset(weak))
+        decision = job.router.next(query, job.cards, seen, view)
+        if isinstance(decision, Call):
+            job.emit(Routed(step, decision.model, decision.reason))
+            if seen:
+                job.emit(Retried(step, decision.reason))
+            if decision.model not in offers:
+                raise RoutingError(f"the router chose {decision.model!r}; it must be one of {sorted(offers)}")
+            outcome, failed = await _outcome(job, step, offers[decision.model])
+            failure = failed or failure
+            seen.append(outcome)
+            if not outcome.valid:
+                weak.add(decision.model)
+            view = job.scope.view()
+            continue
+        job.emit(Routed(step, "", decision.reason))
+        if decision.answer is not None:
+            return seen[decision.answer]
+        if failure is not None:
+            raise failure
+        _check_callable(job, offers, refusals, view.available)
+        await _room(job, bounds)
+        view = job.scope.view()
+
+
+async def _outcome(job: Job, step: str, offer: Offer) -> tuple[Outcome, BackendError | None]:
+    """Make the call; returns what came of it, and the error when nothing came."""
+    model = offer.backend.card.name
+    try:
+        completion, cost = await attempt(job, offer, step)
+        outcome, failure = Outcome(model, completion, cost, _problems(job, completion)), None
+    except BackendError as error:
+        outcome, failure = Outcome(model, None, Cost(), (str(error),)), error
+        job.emit(Failed(f"model:{model}", str(error)))
+    job.emit(Verified(step, model, outcome.problems))
+    return outcome, failure
+
+
+def _offers(
+    job: Job, messages: tuple[Message, ...], view: ScopeView
+) -> tuple[dict[str, Offer], dict[str, AgentkitError]]:
+    """Bound the call for every model; a model whose call cannot be bounded is left out, and why is kept."""
+    tools = tuple(tool.spec for tool in job.tools)
+    offers: dict[str, Offer] = {}
+    refusals: dict[str, AgentkitError] = {}
+    for name, backend in job.backends.items():
+        try:
+            offers[name] = Offer.make(backend, _request(job, backend, messages, tools), view.available)
+        except (BudgetError, BackendError) as error:
+            refusals[name] = error
+    return offers, refusals
+
+
+def _request(job: Job, backend: Backend, messages: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> Request:
+    wanted = job.sampling.max_output_tokens or DEFAULT_OUTPUT
+    return Request(
+        messages=messages,
+        max_output_tokens=min(wanted, backend.card.max_output_tokens),
+        tools=tools,
+        temperature=job.sampling.temperature,
+        seed=job.sampling.seed,
+        output_schema=job.output_schema,
+    )
+
+
+def _problems(job: Job, completion: Completion) -> tuple[str, ...]:
+    message = completion.message
+    if completion.finish_reason == "length":
+        return ("the reply was cut at the output cap",)
+    if completion.finish_reason == "content_filter":
+        return ("the provider's content filter stopped the reply",)
+    if message.tool_calls:
+        return problems_of(job, message.tool_calls)
+    if not message.text.strip():
+        return ("the reply is empty",)
+    return tuple(job.check(message.text))
+
+
+def _check_callable(
+    job: Job, offers: Mapping[str, Offer], refusals: Mapping[str, AgentkitError], available: Mapping[str, int]
+) -> None:
+    """Raise unless room is all that is missing."""
+    if not offers and refusals:
+        raise next(iter(refusals.values()))
+    if not offers or any(offer.cap(available) >= offer.least for offer in offers.values()):
+        reasons = {name: str(refusals.get(name, "the router ruled it out")) for name in job.backends}
+        raise NoEligibleModel(reasons)
+
+
+async def _room(job: Job, bounds: Mapping[str, Cost]) -> None:
+    """Return once the least call fits; raises what the ledger says when it never will."""
+    least = min(bounds.values(), key=lambda cost: (cost["usd"], cost["tokens"]))
+    ticket = object()
+    try:
+        hold = await reserve(job, ticket, least, "room", dispatch=False)
+        await hold.void()
+    finally:
+        job.under_way.discard(ticket)

@@ -1,0 +1,269 @@
+"""One request from end to end. Read this file first.
+
+    open a scope → hold the finish line → compose → plan → run the steps → answer → close
+
+Whatever happens in between, the run ends with nothing held, every receipt in the trace, and an answer: the work's
+own, or the wrap-up's from what is known when a limit is reached.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Generic
+
+import anyio
+from typing_extensions import TypeVar
+
+from agentkit.answer import Answer
+from agentkit.backends.base import Backend
+from agentkit.budgets import Ledger, Scope, Tracker
+from agentkit.catalog import Catalog
+from agentkit.composer import Composer
+from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
+from agentkit.executor import (
+    FinishLine,
+    Job,
+    Progress,
+    Sampling,
+    StepResult,
+    known_so_far,
+    minimum,
+    release,
+    reserve_finish_line,
+    run_plan,
+    run_tool_loop,
+    wrap_up,
+)
+from agentkit.messages import Message, assistant
+from agentkit.output import OutputType
+from agentkit.planner import Planner, Step
+from agentkit.routers import Router
+from agentkit.tools import Registry, Tool
+from agentkit.trace import Answered, Composed, Event, Failed, Planned, RunStarted, Sink, Trace
+from agentkit.types import Budget, Completion, Cost, Status
+
+T = TypeVar("T", default=str)
+
+WRAP_UP_SHARE = 0.15
+"""Part of the wall time kept for the wrap-up."""
+
+_under_way: dict[str, set[object]] = {}
+"""By the name of each run that is open and not inside another: the tickets of its model calls, see `Job`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """One request: what is asked, with what, and under which budget."""
+
+    agent: str
+    task: str
+    backends: Mapping[str, Backend]
+    router: Router
+    planner: Planner
+    composer: Composer
+    tools: tuple[Tool, ...]
+    instructions: str
+    history: tuple[Message, ...]
+    output: OutputType[T]
+    sampling: Sampling
+    max_steps: int
+    budget: Budget
+    budget_origin: str
+    context: object = None
+    parent: Scope | None = None
+    nested: bool = False
+    ledger_url: str = "memory:"
+    sinks: tuple[Sink, ...] = ()
+    listener: Callable[[Event], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the work ended: the answer's status, stop_reason and unmet; without a text it is still to be made."""
+
+    status: Status
+    reason: str
+    unmet: tuple[str, ...] = ()
+    text: str = ""
+
+
+async def run(work: Work[T]) -> Answer[T]:
+    """Carry out `work`.
+
+    Raises BackendError when every model fails, UnboundedCost when no model's cost can be bounded, and with
+    on_limit `raise` the budget's refusal.
+    """
+    async with AsyncExitStack() as cleanup:
+        job = await _open(work, cleanup)
+        try:
+            line = None if work.nested else await reserve_finish_line(job, work.task)
+        except (BudgetExceeded, Saturated) as error:
+            if work.budget.on_limit == "raise":
+                raise
+            return await _answer(work, job, Ending("infeasible", f"infeasible:{error.resource}", (str(error),)))
+        ending = await _carry_out(work, job)
+        if not ending.text:
+            ending = replace(ending, text=await _last_words(work, job, line))
+        elif line is not None:
+            await release(job, line)
+        return await _answer(work, job, ending)
+
+
+def is_inside_run(scope: Scope) -> bool:
+    """Tell whether `scope` belongs to a run, whose finish line then covers everything below."""
+    return any(part in _under_way for part in scope.name.split("/"))
+
+
+def least_cost(work: Work[T]) -> Cost:
+    """Return the published minimum: the cost of one clamped final answer."""
+    with Ledger.open() as ledger:
+        return minimum(_job(work, ledger.scope("minimum"), Trace("minimum"), None), work.task)
+
+
+async def _open(work: Work[T], cleanup: AsyncExitStack) -> Job:
+    """Open the run's scope and trace; both are closed on the way out, whatever the way."""
+    name, limits, seconds = f"run-{secrets.token_hex(6)}", work.budget.limits(), work.budget.seconds
+    trace = Trace(name, work.sinks, work.listener)
+    cleanup.callback(trace.close)
+    if work.parent is None:
+        ledger = cleanup.enter_context(Ledger.open(work.ledger_url))
+        scope = ledger.scope(name, limits=limits)
+    else:
+        scope = work.parent.share(limits, name=name)
+    cleanup.push_async_callback(scope.close)  # also when cancelled: the ledger always ends what it begins
+    if not work.nested:
+        _under_way[name] = set()
+        cleanup.callback(_under_way.pop, name)
+    job = _job(work, scope, trace, None if seconds is None else anyio.current_time() + seconds)
+    job.emit(RunStarted(work.agent, work.task, limits, seconds, work.budget_origin))
+    return job
+
+
+def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> Job:
+    return Job(
+        backends=work.backends,
+        router=work.router,
+        tools=Registry(work.tools),
+        scope=scope,
+        trace=trace,
+        tracker=Tracker(),
+        context=work.context,
+        instructions="\n".join(filter(None, (work.instructions, work.output.instructions))),
+        history=tuple(message for message in work.history if message.role != "system"),
+        sampling=work.sampling,
+        check=work.output.problems,
+        output_schema=work.output.schema,
+        max_steps=work.max_steps,
+        deadline=deadline,
+        seconds=work.budget.seconds,
+        under_way=next((_under_way[part] for part in scope.name.split("/") if part in _under_way), set()),
+        progress=Progress(),
+    )
+
+
+async def _carry_out(work: Work[T], job: Job) -> Ending:
+    """Do the work until it ends by itself or reaches a limit."""
+    soft_deadline = _soft_deadline(work, job)
+    try:
+        if anyio.current_time() < soft_deadline:
+            with anyio.move_on_at(soft_deadline):
+                return _ending(await _work(work, job))
+        if work.budget.on_limit == "raise":
+            raise BudgetExceeded(job.scope.name, "seconds", math.ceil(work.budget.seconds or 0), 0)
+        ending = Ending("exhausted", "time", (f"the time limit of {work.budget.seconds:g} seconds is near",))
+    except (BudgetExceeded, Saturated, ScopeFrozen) as error:
+        if work.budget.on_limit == "raise":
+            raise
+        code = "frozen" if isinstance(error, ScopeFrozen) else f"limit:{error.resource}"
+        ending = Ending("exhausted", code, (str(error),))
+    except ContextOverflow as error:  # what is known still fits the wrap-up's prompt, which is short
+        ending = Ending("degraded", "context", (str(error),))
+    except BackendError as error:
+        if error.partial is None and job.progress.messages:
+            error.partial = Completion(assistant(known_so_far(job)), "length")
+        raise
+    job.emit(Failed(ending.reason, ending.unmet[0]))
+    return ending
+
+
+def _ending(result: StepResult) -> Ending:
+    """Say how work ended that reached no limit."""
+    status: Status = "complete" if result.ended == "answered" else "degraded"
+    return Ending(status, result.ended, result.problems, result.text if result.text.strip() else "")
+
+
+async def _work(work: Work[T], job: Job) -> StepResult:
+    """Compose, plan and run the steps."""
+    view = job.scope.view()
+    catalog = Catalog.of(work.task, job.instructions, work.tools, job.cards)
+    selection = work.composer.compose(catalog, view.available)
+    job.emit(Composed(tuple(sorted(selection.chosen)), selection.reasons, selection.value, selection.more))
+    equipped = replace(
+        job,
+        backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in selection.chosen},
+        tools=Registry(tool for tool in work.tools if f"tool:{tool.name}" in selection.chosen),
+    )
+    plan = await work.planner.plan(work.task, selection, view)
+    job.emit(Planned({step.id: step.needs for step in plan.steps}, plan.reason))
+
+    async def run_step(step: Step, task: str) -> StepResult:
+        if step is plan.steps[-1]:
+            return await run_tool_loop(equipped, step.id, task)
+        # what other steps say need not satisfy the output type of the run
+        free = replace(equipped, instructions=work.instructions, output_schema=None, check=lambda text: ())
+        return await run_tool_loop(free, step.id, task)
+
+    result = await run_plan(plan, run_step)
+    job.progress.messages, job.progress.text = result.messages, result.text.strip()
+    return result
+
+
+def _soft_deadline(work: Work[T], job: Job) -> float:
+    """When the work must stop so that the wrap-up is still in time."""
+    if job.deadline is None or work.budget.seconds is None:
+        return float("inf")
+    return job.deadline - WRAP_UP_SHARE * work.budget.seconds
+
+
+async def _last_words(work: Work[T], job: Job, line: FinishLine | None) -> str:
+    """Return the wrap-up's text, or what is known when there is no finish line, or no time for it.
+
+    Neither is anything sent once an overrun has frozen the scope: the bounds of its models do not hold.
+    """
+    deadline = float("inf") if job.deadline is None else job.deadline
+    if line is not None and anyio.current_time() < deadline and not job.scope.view().frozen:
+        with anyio.move_on_at(deadline):
+            return await wrap_up(job, line, work.task)
+    return known_so_far(job)
+
+
+async def _answer(work: Work[T], job: Job, ending: Ending) -> Answer[T]:
+    """Close the books and assemble the answer."""
+    await job.scope.close()
+    readable = ending.status != "infeasible"
+    problems = work.output.problems(ending.text) if readable else ()
+    spent = job.scope.view().spent
+    job.emit(Answered(ending.status, ending.reason, ending.text, spent))
+    return Answer(
+        output=work.output.read(ending.text) if readable and not problems else None,
+        text=ending.text,
+        status=ending.status,
+        stop_reason=ending.reason,
+        spent=spent,
+        receipts=job.scope.receipts(),
+        messages=_ended(job.progress.messages, ending.text),
+        trace=tuple(job.trace.events),
+        unmet=(*ending.unmet, *(problem for problem in problems if problem not in ending.unmet)),
+        budget_origin=work.budget_origin,
+    )
+
+
+def _ended(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """A conversation ends with the answer; one that was stopped at a tool's result gets it appended."""
+    if not messages or messages[-1].role == "assistant":
+        return messages
+    return (*messages, assistant(text))

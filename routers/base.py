@@ -1,0 +1,91 @@
+"""What a router sees and says. Routers decide; they neither call nor spend.
+
+The executor loops: it asks `next`, makes the call that is asked for, adds the outcome to `seen` and asks again
+until the router stops. Single choice, cascade, votes and multi-round aggregation are all this one loop, and a
+replay over recorded outcomes runs the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agentkit.types import Completion, Cost, ModelCard, ScopeView
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One step's next model call. `bounds` is what the call would hold, by model; absent: it cannot be made.
+
+    `turn` counts from 0 within the step; `weak` are models whose replies did not validate earlier in it.
+    """
+
+    text: str
+    bounds: dict[str, Cost]
+    needs_tools: bool = False
+    turn: int = 0
+    weak: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one call: the reply or the error, what it cost, and what is wrong with it."""
+
+    model: str
+    completion: Completion | None
+    cost: Cost
+    problems: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a reply and nothing is wrong with it."""
+        return self.completion is not None and not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Predicted quality in 0..1 and cost of a model on a query, with one standard deviation of the quality."""
+
+    quality: float
+    deviation: float
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call `model` next."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop with outcome number `answer` of those seen, or with none when no call can be made."""
+
+    answer: int | None
+    reason: str
+
+
+Decision = Call | Stop
+
+
+class Router(Protocol):
+    """Decides the next model call of a step."""
+
+    def next(
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
+    ) -> Decision:
+        """Return the next call, or stop; must stop once every candidate was seen."""
+        ...
+
+
+class Estimator(Protocol):
+    """Predicts what each candidate would do on a query."""
+
+    def estimate(
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]
+    ) -> Sequence[Estimate]:
+        """Return one estimate for each candidate, in order."""
+        ...

@@ -1,0 +1,168 @@
+"""`agentkit run`: what it prints where, and its exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agentkit.budgets import Ledger, replay
+from tests.backends.server import Provider, Reply
+from tests.cli.conftest import Cli, define
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_answer_and_the_receipt_are_data_and_the_rest_is_progress(cli: Cli, definition: Path) -> None:
+    code, out, err = cli("run", definition, "What is the capital of France?")
+    assert code == 0
+    answer, receipts = out.split("\n\n", 1)
+    assert answer == "Paris."
+    (call,) = [line.split() for line in receipts.splitlines() if line.startswith("model:main")]
+    assert call[2:] == ["$0.000013", "7", "3", "settled"]
+    (total,) = [line.split() for line in receipts.splitlines() if line.startswith("total")]
+    assert total == ["total", "$0.000013", "7", "3"]
+    assert "limited by the agent's budget" in receipts
+    assert err.startswith("route  main: the cheapest that fits  [$0.05 · 30 seconds left]")
+
+
+def test_tool_calls_and_what_is_left_are_shown(cli: Cli, definition: Path, provider: Provider) -> None:
+    provider.reply = Reply(calls=(("c1", "find_order", '{"order_id": 7}'),))
+    result = cli("run", definition, "Order 7?", "--budget", "usd=0.01,tool_calls=1")
+    lines = result.err.splitlines()
+    assert "tool   find_order gave order 7 is packed  [$0.009987 · 0 tool calls left]" in lines
+    assert [line for line in lines if "stop" in line] == []
+    assert result.code == 0
+    assert "exhausted: " in result.out
+    assert max(map(len, lines)) > 80
+
+
+def test_quiet_is_quiet(cli: Cli, definition: Path) -> None:
+    result = cli("run", definition, "What is the capital of France?", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Paris.")
+
+
+def test_json_is_one_object_that_adds_up(cli: Cli, definition: Path) -> None:
+    code, out, _ = cli("run", definition, "What is the capital of France?", "--json", "--budget", "usd=0.02")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer.keys() == {
+        "output", "text", "status", "stop_reason", "unmet", "spent", "receipts", "budget_origin", "run",
+    }  # fmt: skip
+    assert (answer["output"], answer["status"], answer["unmet"]) == ("Paris.", "complete", [])
+    assert answer["spent"] == {
+        "usd": "0.000013", "tokens": 10, "input_tokens": 7, "output_tokens": 3, "requests": 1,
+    }  # fmt: skip
+    charged = sum(Decimal(receipt["charged"].get("usd", "0")) for receipt in answer["receipts"])
+    assert charged == Decimal(answer["spent"]["usd"])
+    assert answer["budget_origin"] == "the budget argument"
+    assert answer["run"].startswith("run-")
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_budget_below_the_minimum_is_refused_and_nothing_is_sent(
+    cli: Cli, definition: Path, provider: Provider, flags: tuple[str, ...]
+) -> None:
+    code, out, err = cli("run", definition, "Hello", "--budget", "usd=0.00001", *flags)
+    assert code == 4
+    assert provider.requests == []
+    if flags:
+        answer = json.loads(out)
+        assert (answer["status"], answer["output"], answer["spent"]) == ("infeasible", None, {})
+    else:
+        assert out == ""
+        assert err.startswith("infeasible: ")
+
+
+def test_the_trace_is_appended(cli: Cli, definition: Path, folder: Path) -> None:
+    for _ in range(2):
+        cli("run", definition, "What is the capital of France?", "--trace", "traces/all.jsonl")
+    events = [json.loads(line) for line in (folder / "traces/all.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in events if event["seq"] == 0] == ["run", "run"]
+    assert [event["text"] for event in events if event["kind"] == "answer"] == ["Paris.", "Paris."]
+    assert len({event["run"] for event in events}) == 2
+
+
+# ---------------------------------------------------------------- what goes wrong
+def test_a_missing_definition_is_invalid(cli: Cli) -> None:
+    code, out, err = cli("run", "nowhere.yaml", "Hello")
+    assert (code, out) == (3, "")
+    assert err == "error: nowhere.yaml:1:1: there is no file 'nowhere.yaml'\n"
+
+
+def test_a_wrong_budget_is_wrong_usage(cli: Cli, definition: Path) -> None:
+    code, out, err = cli("run", definition, "Hello", "--budget", "usb=1")
+    assert (code, out) == (2, "")
+    assert "'usd'" in err
+
+
+def test_a_missing_argument_is_wrong_usage(cli: Cli, definition: Path) -> None:
+    assert cli("run", definition).code == 2
+
+
+def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    code, out, err = cli("run", define(folder, f"http://127.0.0.1:{port}/v1"), "Hello", "--quiet")
+    assert (code, out) == (5, "")
+    assert err.startswith("error: model 'main': ")
+    assert err.count("\n") == 1
+
+
+def test_a_ledger_that_cannot_be_used_is_refused(
+    cli: Cli, definition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTKIT_LEDGER", "sqlite:///no/such/folder/ledger.db")
+    code, _, err = cli("run", definition, "Hello")
+    assert code == 4
+    assert err.startswith("error: ledger ")
+
+
+def test_what_nobody_expected_is_short_and_says_how_to_see_more(
+    cli: Cli, definition: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.py").write_text("raise ZeroDivisionError('by\\nzero')")
+    definition.write_text(definition.read_text().replace("shop:find_order", "broken:tool"))
+    code, _, err = cli("run", definition, "Hello")
+    assert code == 1
+    assert err == "error: unexpected ZeroDivisionError: by zero; set AGENTKIT_DEBUG=1 for the traceback\n"
+    monkeypatch.setenv("AGENTKIT_DEBUG", "1")
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    code, _, err = cli("run", definition, "Hello")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+
+
+def test_an_interrupt_leaves_nothing_held_and_the_trace_whole(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the request and never answers
+        path = define(folder, f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
+        command = [sys.executable, "-m", "agentkit", "run", str(path), "Hello", "--trace", "trace.jsonl"]
+        environment = {**os.environ, "AGENTKIT_LEDGER": "sqlite:///ledger.db", "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            _wait_for(folder / "trace.jsonl", '"dispatched": true')
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    events = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
+    assert events[-1]["kind"] == "charge"  # sent, and perhaps billed
+    with Ledger.open("sqlite:///ledger.db") as ledger:
+        assert anyio.run(ledger.verify) == []
+        (balance,) = replay(ledger.events()).values()
+    assert not +balance.held
+    assert balance.spent["usd"] == events[-1]["charged"]["usd"] > 0
+
+
+def _wait_for(file: Path, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while not (file.exists() and text in file.read_text()):
+        assert time.monotonic() < deadline, f"{text} never came"
+        time.sleep(0.05)

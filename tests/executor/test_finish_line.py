@@ -1,0 +1,44 @@
+"""The finish line: how much is held for the final answer, and what its prompt is made of."""
+
+import pytest
+
+from agentkit.backends.fake import ScriptedBackend, calls
+from agentkit.executor.finish_line import SHARE
+from agentkit.tools import tool
+from agentkit.trace import Reserved
+from agentkit.types import Budget
+from tests.scenario import TASK, WRAPPED, agent, card, play
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_finish_line_above_the_minimum_is_a_fair_share_of_the_budget() -> None:
+    subject, held = agent(), []
+    least = subject.minimum(TASK)["tokens"]
+    for tokens in range(least, 4_000, 100):
+        answer = await subject.run(TASK, budget=Budget(tokens=tokens))
+        first = next(e.event for e in answer.trace if isinstance(e.event, Reserved))
+        assert first.what == "finish:scripted" and not first.dispatched
+        held.append(first.cost["tokens"])
+        assert held[-1] == least or held[-1] * SHARE <= tokens
+    assert held == sorted(held) and held[0] == least and held[-1] > 10 * least
+
+
+async def test_the_prompt_has_the_facts_and_not_the_errors() -> None:
+    @tool
+    async def breaks() -> str:
+        raise RuntimeError("no such table")
+
+    backend = ScriptedBackend([calls(("find_order", {"number": 7}), ("breaks", {})), WRAPPED])
+    await agent(backend, tools=(*agent().tools, breaks), max_steps=1).run(TASK)
+    prompt = backend.requests[-1].messages[-1].text
+    assert prompt.startswith(TASK) and 'find_order({"number": 7}): order 7 shipped' in prompt
+    assert "no such table" not in prompt
+    assert backend.requests[-1].tools == ()
+
+
+async def test_the_finish_line_is_on_the_cheapest_model() -> None:
+    small, large = ScriptedBackend(play, card=card("small")), ScriptedBackend(play, card=card("large", "9"))
+    answer = await agent([large, small], max_steps=1).run(TASK)
+    assert [receipt.what for receipt in answer.receipts if receipt.what.startswith("finish:")] == ["finish:small"]
+    assert large.requests == [] and answer.text == WRAPPED

@@ -1,0 +1,162 @@
+"""A turn: escalation from a small model to a large one, failing over, and the caps that are sent."""
+
+import json
+
+import pytest
+
+from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
+from agentkit.budgets import Ledger
+from agentkit.errors import BackendUnavailable, BadRequest, NoEligibleModel, RateLimited, RoutingError
+from agentkit.executor.attempt import LEAST_OUTPUT
+from agentkit.executor.turn import DEFAULT_OUTPUT
+from agentkit.messages import ToolCall, assistant
+from agentkit.routers import Call
+from agentkit.trace import Retried, Verified
+from agentkit.types import Budget, Capabilities, Completion, Cost, Request
+from tests.scenario import ANSWER, TASK, agent, card, check_answer, check_books
+
+pytestmark = pytest.mark.anyio
+
+GOOD = calls(("find_order", {"number": 7}))
+MALFORMED = Completion(assistant("", (ToolCall("", "find_order", '{"number": '),)), "tool_calls")
+BAD_CALLS = {
+    "unknown tool": calls(("find_ordr", {"number": 7})),
+    "bad arguments": calls(("find_order", {"number": "seven"})),
+    "malformed": MALFORMED,
+    "one of two": calls(("find_order", {"number": 7}), ("find_order", {})),
+}
+
+
+def pico_and_nano(pico: list[Reply], nano: list[Reply]) -> tuple[ScriptedBackend, ScriptedBackend]:
+    return ScriptedBackend(pico, card=card("pico")), ScriptedBackend(nano, card=card("nano", "5"))
+
+
+@pytest.mark.parametrize("reply", BAD_CALLS.values(), ids=BAD_CALLS)
+async def test_a_call_that_does_not_validate_escalates_and_sticks(reply: Completion) -> None:
+    pico, nano = pico_and_nano([reply], [GOOD, ANSWER])
+    with Ledger.open() as ledger:
+        scope = ledger.scope("application")
+        answer = await agent([nano, pico]).run(TASK, budget=Budget(usd=1), scope=scope)
+        await check_books(ledger, scope, pico, nano, exact=True)
+    assert (answer.status, answer.text) == ("complete", ANSWER)
+    assert (len(pico.requests), len(nano.requests)) == (1, 2)  # the next turn does not go back to pico
+    verified = [e.event for e in answer.trace if isinstance(e.event, Verified)]
+    assert [(event.model, bool(event.problems)) for event in verified] == [
+        ("pico", True),
+        ("nano", False),
+        ("nano", False),
+    ]
+    assert [e.event.step for e in answer.trace if isinstance(e.event, Retried)] == ["main"]
+
+
+async def test_what_was_rejected_does_not_reach_the_conversation() -> None:
+    pico, nano = pico_and_nano([BAD_CALLS["unknown tool"]], [GOOD, ANSWER])
+    answer = await agent([nano, pico]).run(TASK)
+    names = [call.name for message in answer.messages for call in message.tool_calls]
+    assert names == ["find_order"]
+
+
+async def test_when_no_model_is_left_the_error_is_shown_to_the_model() -> None:
+    pico, nano = pico_and_nano([BAD_CALLS["bad arguments"]], [BAD_CALLS["bad arguments"], ANSWER])
+    answer = await agent([nano, pico]).run(TASK)
+    assert answer.text == ANSWER and len(nano.requests) == 2
+    assert "arguments of 'find_order' are wrong" in nano.requests[1].messages[-1].text
+
+
+@pytest.mark.parametrize(
+    ("error", "requests"),
+    [
+        (BackendUnavailable("pico", "gone"), 1),
+        (RateLimited("pico", "slow down"), 1),
+        (BadRequest("pico", "no"), 1),
+    ],
+)
+async def test_an_error_falls_over_to_the_next_model(error: Exception, requests: int) -> None:
+    pico, nano = pico_and_nano([error], [ANSWER])
+    with Ledger.open() as ledger:
+        scope = ledger.scope("application")
+        answer = await agent([nano, pico]).run(TASK, scope=scope)
+        await check_books(ledger, scope, pico, nano)
+    assert answer.text == ANSWER and len(pico.requests) == requests
+    failed = next(receipt for receipt in answer.receipts if receipt.what == "model:pico")
+    if isinstance(error, BackendUnavailable):
+        assert failed.charged == failed.held  # it may have been billed
+    else:
+        assert failed.charged == Cost(requests=1)
+
+
+async def test_a_model_that_was_weak_still_serves_when_the_stronger_one_breaks() -> None:
+    pico, nano = pico_and_nano(
+        [BAD_CALLS["bad arguments"], GOOD, ANSWER], [GOOD, *[BackendUnavailable("nano", "gone")] * 2]
+    )
+    answer = await agent([nano, pico]).run(TASK)
+    assert (answer.status, answer.text) == ("complete", ANSWER)
+    assert (len(pico.requests), len(nano.requests)) == (3, 3)
+
+
+async def test_when_all_fail_the_last_error_is_raised() -> None:
+    pico, nano = pico_and_nano([RateLimited("pico", "slow")], [BackendUnavailable("nano", "gone")])
+    with pytest.raises(BackendUnavailable, match="nano"):
+        await agent([nano, pico]).run(TASK)
+
+
+async def test_a_break_in_the_stream_falls_over() -> None:
+    pico = ScriptedBackend(Faulty("some words here", fail_after=1), card=card("pico"))
+    nano = ScriptedBackend(ANSWER, card=card("nano", "5"))
+    async with agent([pico, nano]).stream(TASK) as events:
+        seen = [event async for event in events]
+    assert seen[-1].text == ANSWER  # type: ignore[union-attr]  # the last one is the answer
+
+
+# ---------------------------------------------------------------- what is sent
+async def test_the_cap_shrinks_to_what_the_budget_affords() -> None:
+    caps = []
+    for tokens in range(100, 2_000, 100):
+        backend = ScriptedBackend("Yes.")
+        answer = await agent(backend, tools=()).run(TASK, budget=Budget(tokens=tokens))
+        check_answer(answer)
+        if answer.status == "complete":
+            caps.append(backend.requests[0].max_output_tokens)
+    assert caps == sorted(caps) and caps[-1] == DEFAULT_OUTPUT and caps[0] >= LEAST_OUTPUT
+
+
+async def test_the_cap_never_passes_the_models_or_the_agents() -> None:
+    small = ScriptedBackend("Yes.", card=card("small", max_output_tokens=50))
+    await agent(small, tools=()).run(TASK)
+    assert small.requests[0].max_output_tokens == 50
+    backend = ScriptedBackend("Yes.")
+    await agent(backend, tools=(), max_output_tokens=70, temperature=0.5, seed=3).run(TASK)
+    sent = backend.requests[0]
+    assert (sent.max_output_tokens, sent.temperature, sent.seed) == (70, 0.5, 3)
+
+
+async def test_a_filtered_reply_is_not_an_answer() -> None:
+    filtered = Completion(assistant("I am af"), "content_filter")
+    answer = await agent(ScriptedBackend(filtered), tools=()).run(TASK)
+    assert (answer.status, answer.stop_reason) == ("degraded", "filtered")
+
+
+# ---------------------------------------------------------------- routers that misbehave
+async def test_a_router_that_names_no_candidate_is_told() -> None:
+    class Wrong:
+        def next(self, *_: object) -> Call:
+            return Call("nobody", "why not")
+
+    with pytest.raises(RoutingError, match="'nobody'; it must be one of"):
+        await agent(router=Wrong()).run(TASK)
+
+
+async def test_models_without_tools_are_not_eligible() -> None:
+    backend = ScriptedBackend(ANSWER, card=card("plain", capabilities=Capabilities(tools=False)))
+    with pytest.raises(NoEligibleModel, match="plain"):
+        await agent(backend).run(TASK)
+    assert (await agent(backend, tools=()).run(TASK)).text == ANSWER
+
+
+async def test_arguments_reach_the_tool_as_written() -> None:
+    def script(request: Request) -> Reply:
+        return ANSWER if request.messages[-1].role == "tool" else GOOD
+
+    answer = await agent(ScriptedBackend(script)).run(TASK)
+    (call,) = [call for message in answer.messages for call in message.tool_calls]
+    assert json.loads(call.arguments) == {"number": 7}

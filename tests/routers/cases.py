@@ -1,0 +1,76 @@
+"""The situations every router must handle: a new router gains the suite by one line in ROUTERS."""
+
+from dataclasses import dataclass
+
+from agentkit.messages import assistant
+from agentkit.routers import Outcome, Query, Router, RuleRouter
+from agentkit.types import Capabilities, Completion, Cost, ModelCard, ScopeView
+from tests.scenario import card
+
+ROUTERS: dict[str, Router] = {
+    "rules": RuleRouter(),
+    "rules in order": RuleRouter(["large", "small", "medium"]),
+}
+
+SMALL, MEDIUM, LARGE = card("small", "1"), card("medium", "3"), card("large", "10")
+ALL = (LARGE, SMALL, MEDIUM)
+BOUNDS = {"small": Cost(usd=100), "medium": Cost(usd=300), "large": Cost(usd=1_000)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a router sees, before any outcome of this turn."""
+
+    candidates: tuple[ModelCard, ...] = ALL
+    bounds: tuple[tuple[str, Cost], ...] = tuple(BOUNDS.items())
+    room: int | None = None
+    needs_tools: bool = False
+    weak: frozenset[str] = frozenset()
+
+    @property
+    def query(self) -> Query:
+        return Query("task", dict(self.bounds), self.needs_tools, 0, self.weak)
+
+    @property
+    def view(self) -> ScopeView:
+        limits = {} if self.room is None else {"usd": self.room}
+        return ScopeView("scope", limits, Cost(), Cost(), Cost(), limits)
+
+    @property
+    def callable(self) -> set[str]:
+        """The models that can be called at all: bounded, affordable, able."""
+        bounds = dict(self.bounds)
+        return {
+            card.name
+            for card in self.candidates
+            if card.name in bounds
+            and (self.room is None or bounds[card.name]["usd"] <= self.room)
+            and (card.capabilities.tools or not self.needs_tools)
+        }
+
+
+PLAIN = card("small", "1", capabilities=Capabilities(tools=False))
+
+CASES = {
+    "all fit": Case(),
+    "one model": Case((SMALL,), (("small", BOUNDS["small"]),)),
+    "only the cheapest fits": Case(room=100),
+    "two fit": Case(room=999),
+    "none fits": Case(room=99),
+    "none can be bounded": Case(bounds=()),
+    "one cannot be bounded": Case(bounds=(("medium", BOUNDS["medium"]), ("large", BOUNDS["large"]))),
+    "the cheapest takes no tools": Case((PLAIN, MEDIUM, LARGE), needs_tools=True),
+    "no tools are needed": Case((PLAIN, MEDIUM, LARGE)),
+    "one was weak": Case(weak=frozenset({"small"})),
+    "all were weak": Case(weak=frozenset(BOUNDS)),
+    "the only one that fits was weak": Case(room=100, weak=frozenset({"small"})),
+    "no candidates": Case((), ()),
+}
+
+VALID, INVALID, FAILED = "valid", "invalid", "failed"
+
+
+def outcome(model: str, kind: str) -> Outcome:
+    """An outcome of `model`: a valid reply, one with a problem, or an error."""
+    reply = None if kind == FAILED else Completion(assistant(f"{model} says"), "stop")
+    return Outcome(model, reply, Cost(usd=1), () if kind == VALID else ("it is wrong",))

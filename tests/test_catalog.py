@@ -1,0 +1,87 @@
+"""The catalog: relevance of tools to a task, and what components are expected to cost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentkit.catalog import LEAST_RELEVANCE, UNKNOWN_QUALITY, Catalog, Component
+from agentkit.tools import Tool, tool
+from agentkit.types import Cost, ToolSpec
+from tests.scenario import card, find_customer, find_order
+
+TEXTS = st.text(st.characters(categories=["L", "N", "Zs", "P"]), max_size=60)
+
+
+def named(name: str, description: str) -> Tool:
+    async def run(arguments: object, context: object) -> str:
+        return ""
+
+    return Tool(ToolSpec(name, description, {"type": "object", "properties": {}}), run)
+
+
+def tools_of(task: str, *tools: Tool) -> dict[str, Component]:
+    catalog = Catalog.of(task, "", tools, [card("m")])
+    return {component.name: component for component in catalog.components if component.kind == "tool"}
+
+
+@given(task=TEXTS, descriptions=st.lists(TEXTS, max_size=5))
+def test_values_are_between_the_least_and_one(task: str, descriptions: list[str]) -> None:
+    tools = [named(f"t{place}", description) for place, description in enumerate(descriptions)]
+    values = [component.value for component in tools_of(task, *tools).values()]
+    assert all(LEAST_RELEVANCE <= value <= 1 + 1e-12 for value in values)
+
+
+@given(task=TEXTS, more=TEXTS, descriptions=st.lists(TEXTS, min_size=1, max_size=5))
+def test_a_task_that_says_more_never_lowers_a_value(task: str, more: str, descriptions: list[str]) -> None:
+    tools = [named(f"t{place}", description) for place, description in enumerate(descriptions)]
+    before, after = tools_of(task, *tools), tools_of(f"{task} {more}", *tools)
+    assert all(after[name].value >= before[name].value - 1e-12 for name in before)
+
+
+def test_the_tool_that_the_task_mentions_is_worth_most() -> None:
+    values = tools_of("Where is the order of Ada?", find_order, find_customer)
+    assert values["find_order"].value > values["find_customer"].value
+    assert tools_of("Bonjour", find_order)["find_order"].value == LEAST_RELEVANCE
+
+
+def test_a_rare_word_weighs_more_than_one_that_every_tool_has() -> None:
+    tools = [named("a", "find invoices"), named("b", "find parcels"), named("c", "find routes")]
+    rare, common = tools_of("the invoice", *tools), tools_of("find", *tools)
+    assert rare["a"].value > common["a"].value
+    assert rare["b"].value == LEAST_RELEVANCE
+
+
+@pytest.mark.parametrize(
+    ("task", "description"),
+    [("ORDERS?", "an order"), ("suche kunden für müller", "Kunden für Müller"), ("заказ", "Заказ найти")],
+)
+def test_words_match_without_case_and_plural_in_any_alphabet(task: str, description: str) -> None:
+    assert tools_of(task, named("t1", description))["t1"].value > LEAST_RELEVANCE
+
+
+def test_a_tool_costs_its_call_and_its_schema_read_on_every_turn() -> None:
+    @tool(cost={"usd": "0.002"})
+    async def long_one(first_argument: int, second_argument: str) -> str:
+        "A tool with a long description, which is read again on every turn of the conversation."
+        return ""
+
+    costs = {name: component.cost for name, component in tools_of("x", find_order, long_one).items()}
+    assert costs["long_one"]["tokens"] > costs["find_order"]["tokens"] > 0
+    assert costs["long_one"]["usd"] > 2_000_000
+    assert set(costs["long_one"]) == {"usd", "tokens"}
+
+
+def test_models_have_their_prior_and_their_price() -> None:
+    cards = [card("a", "1", quality=0.9), card("b", "10"), card("c", None)]
+    a, b, c = Catalog.of("some task", "a prompt", [], cards).components
+    assert (a.value, b.value) == (0.9, UNKNOWN_QUALITY)
+    assert b.cost["usd"] == 10 * a.cost["usd"] > 0
+    assert (a.priced, c.priced, c.cost["usd"]) == (True, False, 0)
+    assert a.key == "model:a"
+
+
+def test_a_tool_and_a_model_may_share_a_name() -> None:
+    catalog = Catalog.of("task", "", [named("search", "")], [card("search")])
+    assert {component.key for component in catalog.components} == {"model:search", "tool:search"}
+    assert Catalog.of("task", "", [], []).components == ()
+    assert Component("x", "tool", Cost(), 0.1).key == "tool:x"

@@ -1,0 +1,155 @@
+"""From a definition in YAML to agents that run."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from agentkit.agent import MAX_STEPS, Agent
+from agentkit.backends.openai import OpenAIBackend
+from agentkit.errors import ConfigError, MissingSecret, SpecError
+from agentkit.loader import load
+from agentkit.models import resolve
+from agentkit.routers import RuleRouter
+from agentkit.types import Budget
+
+HEAD = """\
+version: 1
+entry: desk
+models:
+  small: {backend: openai, model: gpt-5-mini, base_url: "http://127.0.0.1:1/v1", price: {input: 1, output: 4}}
+  large: {backend: openai, model: big, base_url: "http://127.0.0.1:1/v1", quality: 0.9, context_window: 9000}
+"""
+
+TOOLS = """\
+from agentkit import tool
+
+@tool
+def shout(text: str) -> str:
+    "Shout."
+    return text.upper()
+
+def whisper(text: str) -> str:
+    "Whisper."
+    return text.lower()
+
+def untyped(text):
+    return text
+"""
+
+
+def write(folder: Path, body: str) -> Path:
+    (folder / "loader_tools.py").write_text(TOOLS)
+    path = folder / "agents.yaml"
+    path.write_text(HEAD + body)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Loading puts the definition's folder on the path; it must not stay there."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "loader_tools", raising=False)
+
+
+def test_everything_an_agent_can_say(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """\
+budgets:
+  tight: {usd: 0.05, tool_calls: {calculate: 2}, on_limit: raise}
+routers:
+  ladder: {rules: {order: [small, large]}}
+tools:
+  loud: {python: "loader_tools:shout", cost: {usd: 0.001}, timeout: 3}
+agents:
+  desk:
+    router: ladder
+    budget: tight
+    tools: [calculate, loud, {python: "loader_tools:whisper"}, {agent: helper, description: "Ask the helper."}]
+    instructions: "Be brief."
+    description: "Answers."
+    max_steps: 5
+    temperature: 0
+    seed: 4
+  helper: {model: small}
+""",
+    )
+    agent = load(path)
+    assert (agent.name, agent.description, agent.instructions, agent.max_steps) == (
+        "desk",
+        "Answers.",
+        "Be brief.",
+        5,
+    )
+    assert list(agent.backends) == ["small", "large"]
+    assert isinstance(agent.router, RuleRouter) and agent.router.order == ("small", "large")
+    assert agent.budget == Budget(usd=Decimal("0.05"), tool_calls={"calculate": 2}, on_limit="raise")
+    calculator, loud, whisper, helper = agent.tools
+    assert (calculator.name, loud.name, whisper.name, helper.name) == ("calculate", "loud", "whisper", "helper")
+    assert (loud.cost["usd"], loud.timeout, helper.spec.description) == (1_000_000, 3, "Ask the helper.")
+
+
+def test_defaults(tmp_path: Path) -> None:
+    agent = load(write(tmp_path, "agents: {desk: {model: small}}\n"))
+    assert (agent.max_steps, agent.budget, agent.tools) == (MAX_STEPS, None, ())
+    backend = agent.backends["small"]
+    assert isinstance(backend, OpenAIBackend) and backend.card.model == "gpt-5-mini"
+    assert isinstance(agent, Agent)
+
+
+def test_what_is_named_twice_is_made_once(tmp_path: Path) -> None:
+    body = """\
+routers: {ladder: {rules: {order: [small, large]}}}
+agents:
+  desk: {router: ladder, tools: [{agent: helper}]}
+  helper: {model: small}
+"""
+    agent = load(write(tmp_path, body))
+    assert agent.tools[0].name == "helper"
+    assert agent.backends["large"].card.context_window == 9000 and agent.backends["large"].card.quality == 0.9
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        ("loader_tools:nothing", "has no attribute 'nothing'"),
+        ("no_such_module_here:f", "No module named"),
+        ("loader_tools:untyped", "text"),
+    ],
+)
+def test_a_python_tool_that_cannot_be_made_is_placed(tmp_path: Path, reference: str, problem: str) -> None:
+    path = write(tmp_path, f'agents:\n  desk:\n    model: small\n    tools: [{{python: "{reference}"}}]\n')
+    with pytest.raises(SpecError, match=problem) as caught:
+        load(path)
+    assert (caught.value.path, caught.value.line) == (str(path), 9)
+    assert "package.module:function" in caught.value.hint
+
+
+def test_a_model_that_cannot_be_made_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    path = tmp_path / "agents.yaml"
+    path.write_text(
+        "version: 1\nentry: desk\nmodels:\n  m: {backend: openai, model: gpt-5-mini}\nagents: {desk: {model: m}}\n"
+    )
+    with pytest.raises(SpecError, match="OPENAI_API_KEY") as caught:
+        load(path)
+    assert caught.value.line == 4
+
+
+# ---------------------------------------------------------------- model names
+@pytest.mark.parametrize("name", ["gpt-5", "azure:gpt-5", "zoo:"])
+def test_a_model_name_that_says_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="openai:MODEL"):
+        resolve(name)
+
+
+def test_openai_needs_a_key_and_a_server_of_ones_own_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(MissingSecret, match="OPENAI_API_KEY"):
+        resolve("openai:gpt-5-mini")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    backend = resolve("openai:gpt-5-mini")
+    assert backend.card.name == "gpt-5-mini" and backend.card.price is not None
