@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic
 
 import anyio
@@ -99,6 +100,7 @@ async def run(work: Work[T]) -> Answer[T]:
     """
     async with AsyncExitStack() as cleanup:
         job = await _open(work, cleanup)
+        cleanup.push(partial(_note_failure, job))
         try:
             line = None if work.nested else await reserve_finish_line(job, work.task)
         except (BudgetExceeded, Saturated) as error:
@@ -163,6 +165,12 @@ def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> J
         under_way=next((_under_way[part] for part in scope.name.split("/") if part in _under_way), set()),
         progress=Progress(),
     )
+
+
+def _note_failure(job: Job, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+    """Let the trace of a run that was interrupted or failed say so."""
+    if kind is not None:
+        job.emit(Failed("run", f"{kind.__name__}: {error}".rstrip(": ")))
 
 
 async def _carry_out(work: Work[T], job: Job) -> Ending:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -172,9 +173,14 @@ def _from_table(table: object, path: Path) -> Iterator[_Given]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path, path.stat().st_mtime_ns)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}; correct it or remove it") from error
+
+
+@lru_cache(maxsize=16)  # every agent reads the settings, and a project file can be long
+def _parsed(path: Path, changed: int) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 # ---------------------------------------------------------------- what values become

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from agentkit.messages import Message
 
@@ -66,6 +66,13 @@ class Cost(Mapping[str, int]):
                 raise ValueError(f"{name} must be an integer between 0 and 2**62, not {amount!r}")
         self._amounts = {name: amount for name, amount in merged.items() if amount}
 
+    @classmethod
+    def unchecked(cls, amounts: dict[str, int]) -> Cost:
+        """Take over amounts that are known to be valid and above 0, such as those of the books."""
+        cost = cls.__new__(cls)
+        cost._amounts = amounts
+        return cost
+
     def __getitem__(self, name: str) -> int:
         return self._amounts.get(name, 0)
 
@@ -92,12 +99,8 @@ class Cost(Mapping[str, int]):
         return Cost({name: self[name] + other.get(name, 0) for name in {*self, *other}})
 
     def minus(self, other: Mapping[str, int]) -> Cost:
-        """Return self − other, no amount below 0."""
+        """Return self − other, no amount below 0: what of self lies above `other`."""
         return Cost({name: max(0, amount - other.get(name, 0)) for name, amount in self.items()})
-
-    def excess(self, other: Mapping[str, int]) -> Cost:
-        """Return what of self lies above `other`, by resource."""
-        return self.minus(other)
 
     @property
     def usd(self) -> Decimal:
@@ -414,8 +417,7 @@ class Receipt:
     overrun: Cost = field(default_factory=Cost)
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeView:
+class ScopeView(NamedTuple):
     """The state of a scope at one instant, by resource; resources absent from `limits` have none.
 
     `available` is what a new hold could take here and in every ancestor, for limited resources only.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from agentkit.types import MAX_AMOUNT, Cost, HoldState, Receipt
 
 NOTHING = Cost()
+NOBODY = ""
+"""The owner of a hold or slice whose opener is dead."""
 
 EventKind = Literal[
     "open", "slice", "close",
@@ -73,15 +76,19 @@ class Account:
     children: int = 0
     lines: defaultdict[str, Line] = field(default_factory=lambda: defaultdict(Line))
     path: tuple[Account, ...] = field(init=False)
+    _limits: Mapping[str, int] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         above = () if self.parent is None or self.is_slice else self.parent.path
         self.path = (*above, self)
 
     @property
-    def limits(self) -> dict[str, int]:
-        """The account's own limits by resource."""
-        return {name: line.limit for name, line in self.lines.items() if line.limit is not None}
+    def limits(self) -> Mapping[str, int]:
+        """The account's own limits by resource; they never change once the account is open."""
+        if self._limits is None:
+            limits = {name: line.limit for name, line in self.lines.items() if line.limit is not None}
+            self._limits = MappingProxyType(limits)
+        return self._limits
 
     @property
     def charged_path(self) -> tuple[Account, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self, cast, get_args
 from urllib.parse import parse_qs
 
 import anyio.to_thread
@@ -13,19 +15,20 @@ from agentkit.budgets import audit, rules
 from agentkit.budgets.account import LedgerEvent
 from agentkit.budgets.memory import MemoryStore
 from agentkit.budgets.scope import Scope, as_cost, open_scope
-from agentkit.budgets.sqlite import SqliteStore
-from agentkit.budgets.store import Store
+from agentkit.budgets.store import Orphans, Store
 from agentkit.errors import ConfigError
 from agentkit.types import Receipt
 
 Durability = Literal["process_crash", "power_loss"]
+_OPTIONS: Final = {"durability": get_args(Durability), "orphans": get_args(Orphans)}
 
 
 class Ledger:
     """Accounts, holds and receipts behind one URL; as a context manager it closes itself."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._clock = clock
 
     def __enter__(self) -> Self:
         return self
@@ -36,28 +39,40 @@ class Ledger:
         self.close()
 
     @classmethod
-    def open(cls, url: str = "memory:", *, durability: Durability = "process_crash") -> Ledger:
+    def open(
+        cls,
+        url: str = "memory:",
+        *,
+        durability: Durability = "process_crash",
+        orphans: Orphans = "charge",
+        clock: Callable[[], float] = time.time,
+    ) -> Ledger:
         """Open `memory:`, or `sqlite:///PATH` for books that processes of one machine share.
 
         SQLite keeps what was settled through a crash of the process; through a power cut only with the
-        durability `power_loss`, also as `sqlite:///PATH?durability=power_loss`. Opening proves which earlier
-        owners are dead and ends their holds. Raises ConfigError for a URL it cannot read, LedgerError when
-        the file cannot be used.
+        durability `power_loss`. Opening proves which earlier owners are dead and voids what they had only
+        reserved; `orphans` is what becomes of the calls they had dispatched, whose bill is unknown: `charge`
+        in full, `void` (spending may then pass the limit unseen), or `keep` held until `reconcile`. Both may
+        stand in the URL, as in `sqlite:///PATH?durability=power_loss&orphans=keep`. `clock` tells the Unix
+        time for `window`. Raises ConfigError for a URL it cannot read, LedgerError when the file cannot be
+        used.
         """
         if url == "memory:":
-            return cls(MemoryStore())
+            return cls(MemoryStore(), clock)
         address, _, query = url.partition("?")
         scheme, _, path = address.partition(":///")
-        options = {"durability": durability} | {key: values[-1] for key, values in parse_qs(query).items()}
-        if scheme != "sqlite" or not path or options.keys() != {"durability"}:
-            raise ConfigError(
-                f"ledger {url!r} is not known; use 'memory:' or 'sqlite:///PATH[?durability=power_loss]'"
-            )
-        if options["durability"] not in ("process_crash", "power_loss"):
-            raise ConfigError(
-                f"durability {options['durability']!r} is not known; use process_crash or power_loss"
-            )
-        return cls(SqliteStore(path, power_loss=options["durability"] == "power_loss"))
+        if scheme != "sqlite" or not path:
+            raise ConfigError(f"ledger {url!r} is not known; use 'memory:' or 'sqlite:///PATH'")
+        options: dict[str, str] = {"durability": durability, "orphans": orphans}
+        options |= {name: values[-1] for name, values in parse_qs(query).items()}
+        for name, value in options.items():
+            if value not in _OPTIONS.get(name, ()):
+                known = "; ".join(f"{option} is {' or '.join(values)}" for option, values in _OPTIONS.items())
+                raise ConfigError(f"option {name}={value} of ledger {url!r} is not known; {known}")
+        from agentkit.budgets.sqlite import SqliteStore  # most runs keep their books in memory
+
+        power_loss = options["durability"] == "power_loss"
+        return cls(SqliteStore(path, power_loss=power_loss, orphans=cast(Orphans, options["orphans"])), clock)
 
     def scope(self, name: str, *, limits: Mapping[str, int] | None = None, parent: Scope | None = None) -> Scope:
         """Return the scope of this name, opened at its first use and shared by all who name it.
@@ -71,11 +86,43 @@ class Ledger:
             return parent.share(limits, name)
         return open_scope(self._store, name, limits)
 
+    def window(
+        self,
+        name: str,
+        *,
+        day: Mapping[str, int] | None = None,
+        month: Mapping[str, int] | None = None,
+        tz: tzinfo = UTC,
+        parent: Scope | None = None,
+    ) -> Scope:
+        """Return the scope of today, of this month, or, with both limits, of today within this month.
+
+        They are called `NAME/2026-11-20`, `NAME/2026-11` and `NAME/2026-11/20`. Each is an account of its
+        own, opened at its first use and never reset; a hold, and a scope opened below, stays with the window
+        it was made in. So ask for the window anew for every run. Days begin at midnight in `tz`.
+        """
+        if not name or (day is None and month is None):
+            raise ConfigError("a window needs a name and the limits of a day, of a month or of both")
+        today = datetime.fromtimestamp(self._clock(), tz)
+        if month is None:
+            return self.scope(f"{name}/{today:%Y-%m-%d}", limits=day, parent=parent)
+        whole = self.scope(f"{name}/{today:%Y-%m}", limits=month, parent=parent)
+        return whole if day is None else whole.share(day, f"{today:%d}")
+
     async def reconcile(self, hold: str, billed: Mapping[str, int]) -> Receipt:
-        """Correct the charge of an ended hold to what the provider billed, and return its new receipt."""
-        receipt = await self._store.write(rules.reconcile, hold, as_cost(billed))
+        """Correct the charge of a hold to what the provider billed, and return its new receipt.
+
+        Resources that `billed` does not name keep their charge. Raises UnknownHold, and HoldStateError while
+        the hold is open, unless its owner is dead and it was kept: then the bill settles it.
+        """
+        as_cost(billed)  # refuses what is no amount; the zeros that a Cost leaves out count here
+        receipt = await self._store.write(rules.reconcile, hold, dict(billed))
         self._store.waiting.wake()
         return receipt
+
+    def receipt(self, hold: str) -> Receipt | None:
+        """Return the receipt of a hold, None while it is open; raises UnknownHold."""
+        return self._store.read(rules.find, hold).receipt
 
     def events(self) -> Sequence[LedgerEvent]:
         """Return the append-only log, oldest first."""

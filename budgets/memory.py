@@ -18,7 +18,7 @@ T = TypeVar("T")
 class MemoryBooks:
     """The books as dictionaries."""
 
-    owner = ""
+    owner = "this process"
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}

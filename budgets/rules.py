@@ -4,6 +4,8 @@
         │                       └──no usage record──▶ charged_full
         └──void──▶ voided
 
+An ending is final, its amount is not: a late usage record or a bill corrects it.
+
 A rule checks everything before it changes anything, so a refused rule leaves no trace. Rules do not
 block and do not wait; a store runs each as one transaction.
 """
@@ -15,7 +17,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from agentkit.budgets.account import NOTHING, Account, Ask, EventKind, Line, Record
+from agentkit.budgets.account import NOBODY, NOTHING, Account, Ask, EventKind, Line, Record
 from agentkit.budgets.store import Books
 from agentkit.errors import (
     BudgetError,
@@ -83,19 +85,22 @@ def view(books: Books, name: str) -> ScopeView:
     """Return the state of an account; a limit of an ancestor shows in `available` only."""
     account = books.account(name)
     available: dict[str, int] = {}
+    frozen = False
     for member in account.path:
+        frozen = frozen or member.frozen
         for resource, line in member.lines.items():
             if line.limit is not None:
-                available[resource] = max(0, min(line.room, available.get(resource, line.room)))
+                room = max(0, line.room)
+                available[resource] = min(room, available.get(resource, room))
     lines = account.lines.items()
     return ScopeView(
-        name=name,
-        limits=MappingProxyType(account.limits),
-        held=Cost({resource: line.held for resource, line in lines}),
-        allotted=Cost({resource: line.allotted for resource, line in lines}),
-        spent=Cost({resource: line.spent for resource, line in lines}),
-        available=MappingProxyType(available),
-        frozen=any(member.frozen for member in account.path),
+        name,
+        account.limits,
+        Cost.unchecked({resource: line.held for resource, line in lines if line.held}),
+        Cost.unchecked({resource: line.allotted for resource, line in lines if line.allotted}),
+        Cost.unchecked({resource: line.spent for resource, line in lines if line.spent}),
+        MappingProxyType(available),
+        frozen,
     )
 
 
@@ -151,15 +156,18 @@ def extend(books: Books, hold: str, more: Cost) -> Cost:
 
 
 def settle(books: Books, hold: str, actual: Cost | None) -> Receipt:
-    """Charge the usage, or the whole hold where there is no record of it; again returns the receipt."""
+    """Charge the usage, or the whole hold where there is no record of it; again returns the receipt.
+
+    A usage record that comes after the whole hold was charged for want of one corrects that charge.
+    """
     record = find(books, hold)
     if record.state == "dispatched":
         if actual is None:
             return _finish(books, record, "charged_full", record.held)
         return _finish(books, record, "settled", actual)
-    if record.receipt is None or record.state == "voided":
+    if (receipt := record.receipt) is None or record.state == "voided":
         raise HoldStateError(hold, record.state, "be settled")
-    return record.receipt
+    return _correct(books, record, receipt, actual) if receipt.estimated and actual is not None else receipt
 
 
 def void(books: Books, hold: str) -> Receipt:
@@ -179,31 +187,25 @@ def withdraw(books: Books, ask: Ask) -> None:
         _finish(books, record, "voided", NOTHING)
 
 
-def end(books: Books, record: Record) -> None:
-    """End an open hold without its owner: void what never left, charge in full what may have been billed."""
-    if record.state == "reserved":
+def end(books: Books, record: Record, *, billed: bool = True) -> None:
+    """End an open hold without its owner: void what never left, charge in full what may have been `billed`."""
+    if record.state == "reserved" or not billed:
         _finish(books, record, "voided", NOTHING)
     else:
         _finish(books, record, "charged_full", record.held)
 
 
-def reconcile(books: Books, hold: str, billed: Cost) -> Receipt:
-    """Replace the charge of an ended hold by what the provider's bill says, and return the new receipt."""
+def reconcile(books: Books, hold: str, billed: Mapping[str, int]) -> Receipt:
+    """Charge what the provider's bill says and return the new receipt; what it does not name stays charged.
+
+    The hold must have ended, or have lost its owner: then the bill ends it.
+    """
     record = find(books, hold)
-    if (receipt := record.receipt) is None:
-        raise HoldStateError(hold, record.state, "be reconciled")
-    path = record.account.charged_path
-    more = billed.excess(receipt.charged)
-    _check_sums(path, more)
-    for account in path:
-        for resource, amount in receipt.charged.items():
-            account.lines[resource].spent -= amount
-        for resource, amount in billed.items():
-            account.lines[resource].spent += amount
-    record.receipt = replace(receipt, charged=billed, estimated=False, overrun=billed.excess(receipt.held))
-    books.log("correction", record.account.name, hold, billed)
-    _exceed(books, path, hold, more)
-    return record.receipt
+    if (receipt := record.receipt) is not None:
+        return _correct(books, record, receipt, Cost({**receipt.charged, **billed}))
+    if record.state == "dispatched" and record.owner == NOBODY:
+        return _finish(books, record, "settled", Cost({**record.held, **billed}))
+    raise HoldStateError(hold, record.state, "be reconciled before it ends")
 
 
 def find(books: Books, hold: str) -> Record:
@@ -279,6 +281,24 @@ def _finish(books: Books, record: Record, state: HoldState, charged: Cost) -> Re
         books.log("overrun", account.name, record.id, excess)
         _exceed(books, account.path, record.id, overrun)
     return receipt
+
+
+def _correct(books: Books, record: Record, receipt: Receipt, charged: Cost) -> Receipt:
+    """Replace the charge of an ended hold in every account that carries it."""
+    if charged == receipt.charged and not receipt.estimated:
+        return receipt
+    path = record.account.charged_path
+    more = charged.minus(receipt.charged)
+    _check_sums(path, more)
+    for account in path:
+        for resource, amount in receipt.charged.items():
+            account.lines[resource].spent -= amount
+        for resource, amount in charged.items():
+            account.lines[resource].spent += amount
+    record.receipt = replace(receipt, charged=charged, estimated=False, overrun=charged.minus(receipt.held))
+    books.log("correction", record.account.name, record.id, charged)
+    _exceed(books, path, record.id, more)
+    return record.receipt
 
 
 def _exceed(books: Books, path: tuple[Account, ...], hold: str, more: Mapping[str, int]) -> None:

@@ -53,7 +53,8 @@ class Hold:
         """Charge what was used and return the receipt; None, for no usage record, charges the full hold.
 
         What was used above the hold is an overrun: it is charged too, and freezes each scope that has no
-        room for it. Settling again returns the first receipt.
+        room for it. Settling again returns the first receipt, except that usage which arrives late, after
+        the full hold was charged, corrects the charge.
         """
         receipt = await self._store.write(rules.settle, self.id, None if actual is None else as_cost(actual))
         self._store.waiting.wake()

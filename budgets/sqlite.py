@@ -15,9 +15,11 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from agentkit.budgets import rules
+from agentkit.budgets.account import NOBODY
 from agentkit.budgets.owner import OwnerLock, bury, is_dead, on_network
-from agentkit.budgets.sqlite_books import SCHEMA, VERSION, SqliteBooks
-from agentkit.budgets.store import Books, Store
+from agentkit.budgets.schema import bring_up_to_date
+from agentkit.budgets.sqlite_books import SqliteBooks
+from agentkit.budgets.store import Books, Orphans, Store
 from agentkit.errors import AgentkitError, LedgerError
 
 P = ParamSpec("P")
@@ -31,6 +33,7 @@ _ADVICE: Final = {
     "CONSTRAINT": "its balances would break a limit: run `agentkit budget verify`",
     "CORRUPT": "restore it from a copy, or use another file",
     "FULL": "free disk space",
+    "IOERR": "free disk space, or raise the limit on the size of files",
     "NOTADB": "use another file",
     "READONLY": "make the file and its folder writable",
 }
@@ -41,8 +44,9 @@ _limiter: RunVar[anyio.CapacityLimiter] = RunVar("agentkit_ledger_threads")
 class SqliteStore(Store):
     """Commits rules in groups: whoever gets the writer's lock commits all that is pending."""
 
-    def __init__(self, path: str, *, power_loss: bool = False) -> None:
+    def __init__(self, path: str, *, power_loss: bool = False, orphans: Orphans = "charge") -> None:
         super().__init__(path)
+        self._orphans: Orphans = orphans
         self._path = Path(path).absolute()
         if on_network(self._path):
             raise LedgerError(path, "SQLite loses writes on a network file system; use a local disk")
@@ -53,7 +57,7 @@ class SqliteStore(Store):
         try:
             with ExitStack() as opened:
                 self._writer = opened.enter_context(closing(self._connect(power_loss)))
-                self._create()
+                bring_up_to_date(self._writer, path)
                 self._reader = opened.enter_context(closing(self._connect(power_loss)))
                 self._lock = opened.enter_context(closing(OwnerLock(self._path)))
                 self.write_now(SqliteBooks.add_owner, self._lock.id, self._lock.pid, self._lock.started)
@@ -109,26 +113,16 @@ class SqliteStore(Store):
         connection.execute(f"PRAGMA synchronous = {'FULL' if power_loss else 'NORMAL'}")
         return connection
 
-    def _create(self) -> None:
-        with self._writer:  # commits, or rolls back when the block raises
-            self._writer.execute("BEGIN IMMEDIATE")
-            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version == 0 and tables == 0:
-                for statement in SCHEMA.split(";\n"):
-                    self._writer.execute(statement)
-            elif version != VERSION:
-                reason = f"it has schema version {version} and this agentkit reads {VERSION}; use another file"
-                raise LedgerError(self.location, reason)
-
     def _recover(self) -> None:
         dead = [
             owner for owner, pid, start in self.read(SqliteBooks.owners) if is_dead(self._path, owner, pid, start)
         ]
+        if self.read(SqliteBooks.has_orphans):
+            dead.append(NOBODY)
         for owner in dead:
             # Books too broken to take it stay as they are, held included, and open for `verify` to tell.
             with suppress(LedgerError):
-                self.write_now(_settle_estate, owner)
+                self.write_now(_settle_estate, owner, self._orphans)
                 bury(self._path, owner)
 
     def _submit(self, rule: Callable[[SqliteBooks], T]) -> _Job[T]:
@@ -203,11 +197,19 @@ def _threads() -> anyio.CapacityLimiter:
         return limiter
 
 
-def _settle_estate(books: SqliteBooks, owner: str) -> None:
-    """End the open holds of an owner, close its slices in which nobody else holds anything, forget it."""
+def _settle_estate(books: SqliteBooks, owner: str, orphans: Orphans = "charge") -> None:
+    """End the open holds of an owner, close its slices in which nobody else holds anything, forget it.
+
+    What stays open is nobody's: orphans that are kept, and slices that others hold something in.
+    """
     for record in books.open_records(owner):
-        rules.end(books, record)
+        if record.state == "dispatched" and orphans == "keep":
+            record.owner = NOBODY
+        else:
+            rules.end(books, record, billed=orphans == "charge")
     for account in books.open_slices(owner):
-        if not account.closed and not any(line.held or line.allotted for line in account.lines.values()):
+        if any(line.held or line.allotted for line in account.lines.values()):
+            account.owner = NOBODY
+        else:
             rules.close_account(books, account.name)
     books.remove_owner(owner)

@@ -6,53 +6,21 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any
 
-from agentkit.budgets.account import Account, EventKind, LedgerEvent, Line, Record
+from agentkit.budgets.account import NOBODY, Account, EventKind, LedgerEvent, Line, Record
 from agentkit.types import Cost, Receipt
-
-VERSION: Final = 1
-SCHEMA: Final = f"""
-CREATE TABLE owners (
-    id TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL
-) STRICT;
-CREATE TABLE accounts (
-    name TEXT PRIMARY KEY, parent TEXT REFERENCES accounts, is_slice INTEGER NOT NULL, owner TEXT NOT NULL,
-    frozen INTEGER NOT NULL, closed INTEGER NOT NULL, children INTEGER NOT NULL
-) STRICT;
-CREATE INDEX accounts_by_parent ON accounts (parent);
-CREATE TABLE lines (
-    account TEXT NOT NULL REFERENCES accounts, resource TEXT NOT NULL,
-    ceiling INTEGER, held INTEGER NOT NULL, allotted INTEGER NOT NULL, spent INTEGER NOT NULL,
-    excess INTEGER NOT NULL,
-    PRIMARY KEY (account, resource),
-    CHECK (held >= 0 AND allotted >= 0 AND spent >= 0 AND excess >= 0),
-    CHECK (ceiling IS NULL OR held + allotted + spent <= ceiling + excess)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE holds (
-    id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts, what TEXT NOT NULL, owner TEXT NOT NULL,
-    state TEXT NOT NULL, asked TEXT NOT NULL, held TEXT NOT NULL,
-    charged TEXT, estimated INTEGER, overrun TEXT
-) STRICT;
-CREATE INDEX holds_by_account ON holds (account);
-CREATE INDEX open_holds_by_owner ON holds (owner) WHERE charged IS NULL;
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL,
-    hold TEXT NOT NULL, amounts TEXT NOT NULL, parent TEXT NOT NULL
-) STRICT;
-PRAGMA user_version = {VERSION};
-"""
 
 _HOLD_COLUMNS = "id, account, what, owner, state, asked, held, charged, estimated, overrun"
 _SAVE_HOLD = f"""
     INSERT INTO holds ({_HOLD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, held = excluded.held, charged = excluded.charged,
-        estimated = excluded.estimated, overrun = excluded.overrun
+    ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, state = excluded.state, held = excluded.held,
+        charged = excluded.charged, estimated = excluded.estimated, overrun = excluded.overrun
 """
 _SAVE_ACCOUNT = """
     INSERT INTO accounts (name, parent, is_slice, owner, frozen, closed, children) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET frozen = excluded.frozen, closed = excluded.closed,
-        children = excluded.children
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, frozen = excluded.frozen,
+        closed = excluded.closed, children = excluded.children
 """
 _SAVE_LINE = """
     INSERT INTO lines (account, resource, ceiling, held, allotted, spent, excess) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -137,6 +105,14 @@ class SqliteBooks:
             LedgerEvent(at, kind, scope, hold, _load(amounts), parent)
             for at, kind, scope, hold, amounts, parent in rows
         ]
+
+    def has_orphans(self) -> bool:
+        """Tell whether a hold or slice of a dead process is still open."""
+        sql = f"""
+            SELECT EXISTS (SELECT 1 FROM holds WHERE owner = '{NOBODY}' AND charged IS NULL)
+                OR EXISTS (SELECT 1 FROM accounts WHERE owner = '{NOBODY}' AND is_slice AND NOT closed)
+        """
+        return bool(self._connection.execute(sql).fetchone()[0])
 
     def owners(self) -> list[tuple[str, int, str]]:
         """Return id, pid and start time of every process that has the ledger open, or died with it open."""

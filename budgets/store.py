@@ -7,7 +7,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from agentkit.budgets.account import Account, EventKind, LedgerEvent, Record
 from agentkit.budgets.waiting import Waiting
@@ -15,6 +15,9 @@ from agentkit.errors import LedgerError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Orphans = Literal["charge", "void", "keep"]
+"""What becomes of the dispatched holds of a process that died; `Ledger.open` says more."""
 
 
 class Books(Protocol):

@@ -78,10 +78,11 @@ def test_shared_scope(run: Run) -> None:
 
 
 def test_allocation(run: Run) -> None:
-    *questions, spent = run("allocation.py").splitlines()
+    *questions, spent, dearest = run("allocation.py").splitlines()
     samples = [int(line.split()[1]) for line in questions]
-    assert samples == sorted(samples) == [2, 5, 8]  # the hard question takes most
-    assert "of $0.003 spent on 15 samples" in spent
+    assert samples == [2, 4, 6]  # the easy question needs few
+    assert f"of $0.003 spent on {sum(samples)} samples; 3 more" in spent
+    assert float(dearest.split("$")[1].split(",")[0]) > 0.004
 
 
 def test_sub_agent(run: Run) -> None:

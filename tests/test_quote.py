@@ -84,6 +84,7 @@ async def test_without_limits_the_maximum_is_what_all_turns_cost() -> None:
     # the cap of a wrap-up is higher than 100, and counts
     assert quote.maximum["usd"] == 4 * (1_000 * (1 + 2) + 160 * (4 + 8)) * 1_000
     assert agent.quote(TASK, budget=Budget(usd="0.001")).maximum["usd"] == 1_000_000
+    assert agent.quote(TASK, budget=Budget(usd=100)).maximum == quote.maximum
     assert "gpu_us" not in quote.maximum
 
 
@@ -115,10 +116,11 @@ async def test_there_is_no_maximum_where_anything_may_be_called() -> None:
         return query
 
     for options in ({"tools": [search]}, {"router": Stopper()}):
-        quote = Agent(ScriptedBackend("x"), **options).quote(TASK, budget=Budget(requests=9))  # type: ignore[arg-type]  # any option
+        quote = Agent(ScriptedBackend("x"), **options).quote(TASK, budget=Budget(requests=9))
         assert quote.maximum == {"requests": 9}
         assert "usd" not in quote.p90
-    unpriced = Agent(ScriptedBackend("x", card=card("free", None))).quote(TASK, budget=Budget.unlimited())
+    models = [ScriptedBackend("x", card=card("a")), ScriptedBackend("x", card=card("unpriced", None))]
+    unpriced = Agent(models).quote(TASK, budget=Budget.unlimited())
     assert "usd" not in unpriced.maximum and "tokens" in unpriced.maximum
 
 
@@ -205,6 +207,16 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(traces: Path) -> 
     assert agent.quote(TASK, budget=BUDGET).runs == 1
     traces.write_bytes(whole)
     assert agent.quote(TASK, budget=BUDGET).runs == 2
+
+
+def test_a_trace_that_was_rotated_is_read_from_its_start(traces: Path) -> None:
+    agent = counting(iter([4] * 4))
+    for _ in range(3):
+        agent.run_sync(TASK, budget=BUDGET)
+    assert agent.quote(TASK, budget=BUDGET).runs == 3
+    traces.rename(traces.with_suffix(".1"))
+    agent.run_sync(TASK, budget=BUDGET)
+    assert agent.quote(TASK, budget=BUDGET).runs == 4
 
 
 def test_lines_that_cannot_be_read_are_passed_over(traces: Path) -> None:

@@ -5,9 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 
+import anyio
 import pytest
 
-from agentkit import trace
+from agentkit import Agent, trace
+from agentkit.backends import ScriptedBackend
 from agentkit.trace import Answered, Composed, Event, JsonlSink, RunStarted, Stamped, TextDelta, Trace
 from agentkit.types import Cost
 from tests.scenario import TASK, agent
@@ -96,3 +98,13 @@ async def test_a_real_run_on_disk(tmp_path: Path) -> None:
     assert (rows[0]["kind"], rows[-1]["kind"]) == ("run", "answer")
     assert rows[-1]["spent"] == dict(answer.spent.items())
     assert len({row["run"] for row in rows}) == 1
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_run_ends_its_trace_with_a_failure(tmp_path: Path) -> None:
+    subject = Agent(ScriptedBackend("a long story " * 50, delay=0.05))
+    with anyio.move_on_after(0.1):
+        await subject.run("Tell a story.", trace=JsonlSink(tmp_path / "trace.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
+    assert [row["kind"] for row in rows][-2:] == ["charge", "error"]
+    assert rows[-1]["where"] == "run" and rows[-1]["error"].startswith("Cancelled")

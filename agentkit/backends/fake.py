@@ -136,6 +136,7 @@ class _Attempt:
 
     def __init__(self, request: Request, faulty: Faulty, ids: str, stop_ends_billing: bool) -> None:
         self.request, self.faulty, self.stop_ends_billing = request, faulty, stop_ends_billing
+        self.words = _input_words(request)
         self.reply = _completion(faulty.reply, ids)
         self.pieces = list(_pieces(self.reply))
         self.full_length = min(len(self.pieces), request.max_output_tokens)
@@ -149,7 +150,7 @@ class _Attempt:
 
     def usage(self) -> Usage:
         """What the provider bills if the attempt ends now."""
-        words, cap = _input_words(self.request), self.request.max_output_tokens
+        words, cap = self.words, self.request.max_output_tokens
         if factor := self.faulty.overbill:
             return Usage(math.ceil(factor * words), output_tokens=math.ceil(factor * cap))
         if self.stop_ends_billing and self.made < self.full_length:
@@ -218,11 +219,17 @@ def _text_pieces(text: str) -> tuple[Delta, ...]:
     return tuple(Delta(token) for token in _TOKEN.findall(text))
 
 
+@lru_cache(maxsize=1024)  # a conversation is counted again at every turn
+def _words(text: str) -> int:
+    return len(text.split())
+
+
 def _input_words(request: Request) -> int:
     words = 0
     for message in request.messages:
-        words += len(message.text.split())
-        words += sum(1 + len(call.arguments.split()) for call in message.tool_calls)
+        words += _words(message.text)
+        for call in message.tool_calls:
+            words += 1 + _words(call.arguments)
     for tool in request.tools:
-        words += 1 + len(tool.description.split()) + len(json.dumps(tool.parameters, default=dict).split())
+        words += 1 + _words(tool.description) + _words(str(tool.parameters))
     return words

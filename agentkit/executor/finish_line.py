@@ -25,7 +25,7 @@ ANSWER_TOKENS = 160
 LEAST_ANSWER_TOKENS = 32
 LEAST_FACT = 40
 """Characters; a fact cut shorter says nothing."""
-SHARE = 4
+SHARE = 16
 """A reserve above the minimum takes at most this part (1/SHARE) of what is available."""
 
 

@@ -17,7 +17,7 @@ from agentkit.local_models.training.loop import Lessons, Progress, Trainer
 from agentkit.local_models.training.recipe import RECIPES, Recipe
 from agentkit.local_models.training.tokenizer import learn_tokenizer
 
-__all__ = ["RECIPES", "Lessons", "Progress", "Recipe", "train_model"]
+__all__ = ["Lessons", "Progress", "RECIPES", "Recipe", "train_model"]
 
 _TOKENIZER_SEED = 7
 _TOKENIZER_TEXTS = 6_000

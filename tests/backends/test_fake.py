@@ -175,7 +175,7 @@ async def test_a_dishonest_provider_bills_above_the_bound() -> None:
     reply = await backend.complete(REQUEST)
     bound = backend.bound(REQUEST).at(REQUEST.max_output_tokens)
     assert reply.usage == backend.bill[0] == Usage(INPUT * 3 // 2, output_tokens=75)
-    assert backend.billed.excess(bound)["tokens"] > 0
+    assert backend.billed.minus(bound)["tokens"] > 0
 
 
 @given(
@@ -185,7 +185,7 @@ def test_no_bill_passes_the_bound(reply: str, texts: list[str], cap: int, mode: 
     request = Request(messages=tuple(map(user, texts)), max_output_tokens=cap, tools=(TOOL,))
     backend = ScriptedBackend(reply, bill=mode)
     anyio.run(backend.complete, request)
-    assert not backend.billed.excess(backend.bound(request).at(cap))
+    assert not backend.billed.minus(backend.bound(request).at(cap))
 
 
 async def test_the_bill_adds_up_in_dollars() -> None:

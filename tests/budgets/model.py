@@ -23,6 +23,7 @@ class Entry:
     held: Vector
     state: str
     charged: Vector = field(default_factory=dict)
+    estimated: bool = False
 
 
 class Model:
@@ -56,13 +57,18 @@ class Model:
 
     def end(self, id: str, state: str, charged: Vector) -> None:
         hold = self.holds[id]
-        hold.state, hold.charged = state, dict(charged)
+        hold.state, hold.charged, hold.estimated = state, dict(charged), state == "charged_full"
         self._freeze(self.path(hold.scope), [r for r in charged if charged[r] > hold.held.get(r, 0)])
 
     def reconcile(self, id: str, billed: Vector) -> None:
         hold = self.holds[id]
-        more = [r for r in billed if billed[r] > hold.charged.get(r, 0)]
-        hold.charged = dict(billed)
+        charged = {**hold.charged, **billed}
+        self.correct(id, {r: amount for r, amount in charged.items() if amount})
+
+    def correct(self, id: str, charged: Vector) -> None:
+        hold = self.holds[id]
+        more = [r for r in charged if charged[r] > hold.charged.get(r, 0)]
+        hold.charged, hold.estimated = dict(charged), False
         self._freeze(self.path(hold.scope, through_closed=True), more)
 
     def close(self, name: str) -> None:

@@ -185,8 +185,32 @@ async def test_closing_leaves_nothing_held_below(ledger: Ledger, scope: Scope) -
             await operation()
     with pytest.raises(ScopeClosed):
         step.share(name="late")
-    assert (await dispatched.settle(Cost(usd=1))).charged == Cost(usd=30)
     assert await ledger.verify() == []
+
+
+async def test_usage_that_comes_after_the_full_charge_corrects_it(ledger: Ledger, scope: Scope) -> None:
+    async with scope.share() as step:
+        less, more = [await step.reserve(Cost(usd=20, tokens=9), dispatch=True) for _ in range(2)]
+    assert scope.view().spent == Cost(usd=40, tokens=18)
+    receipt = await less.settle(Cost(usd=1))
+    assert (receipt.state, receipt.charged, receipt.estimated) == ("charged_full", Cost(usd=1), False)
+    assert await less.settle(Cost(usd=2)) == receipt, "the first usage record counts"
+    assert (await more.settle(Cost(usd=100, tokens=9))).overrun == Cost(usd=80)
+    assert scope.view().spent == Cost(usd=101, tokens=9) and scope.view().frozen
+    assert await ledger.verify() == []
+
+
+async def test_a_bill_corrects_what_it_names(ledger: Ledger, scope: Scope) -> None:
+    hold = await scope.reserve(Cost(usd=40, tokens=9), dispatch=True)
+    assert ledger.receipt(hold.id) is None
+    await hold.settle(None)
+    receipt = await ledger.reconcile(hold.id, {"usd": 0})
+    assert receipt.charged == Cost(tokens=9) and ledger.receipt(hold.id) == receipt
+    events = ledger.events()
+    assert await ledger.reconcile(hold.id, {"usd": 0, "tokens": 9}) == receipt
+    assert ledger.events() == events, "the same bill again is no news"
+    with pytest.raises(ValueError, match="integer"):
+        await ledger.reconcile(hold.id, {"usd": -1})
 
 
 async def test_one_name_is_one_account(ledger: Ledger, scope: Scope) -> None:

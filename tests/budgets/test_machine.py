@@ -108,11 +108,17 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.end(hold.id, "charged_full", entry.held)
         elif entry.state == "dispatched" and actual is not None:
             self.model.end(hold.id, "settled", actual)
+        elif entry.estimated and actual is not None:
+            self.model.correct(hold.id, actual)
         receipt = self.attempt(
             "HoldStateError" if refused else None, hold.settle, None if actual is None else Cost(actual)
         )
         if not refused:
-            assert (receipt.state, receipt.charged) == (entry.state, entry.charged)
+            assert (receipt.state, receipt.charged, receipt.estimated) == (
+                entry.state,
+                entry.charged,
+                entry.estimated,
+            )
 
     @rule(hold=holds)
     def void(self, hold: Hold) -> None:
@@ -122,12 +128,12 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.end(hold.id, "voided", {})
         self.attempt("HoldStateError" if refused else None, hold.void)
 
-    @rule(hold=holds, billed=amounts)
+    @rule(hold=holds, billed=st.dictionaries(st.sampled_from(RESOURCES), st.integers(0, 12)))
     def reconcile(self, hold: Hold, billed: Vector) -> None:
         refused = self.model.holds[hold.id].state in ("reserved", "dispatched")
         if not refused:
             self.model.reconcile(hold.id, billed)
-        self.attempt("HoldStateError" if refused else None, self.ledger.reconcile, hold.id, Cost(billed))
+        self.attempt("HoldStateError" if refused else None, self.ledger.reconcile, hold.id, billed)
 
     @rule(scope=scopes)
     def close(self, scope: Scope) -> None:

@@ -16,6 +16,7 @@ def test_a_dry_run_says_what_is_certain_and_sends_nothing(cli: Cli, definition: 
     rows = {line.split("  ")[0]: line.split()[1:] for line in out.splitlines()}
     assert (code, err) == (0, "")
     assert rows["usd"][1:] == [rows["usd"][0], "$0.05", "$0.05", "$0.05"]
+    assert "gpu_us" not in rows
     assert rows["requests"] == ["1", "1", *["no", "bound"] * 3]
     assert out.splitlines()[-1].startswith("no earlier runs are known")
     assert provider.requests == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_finish_line_above_the_minimum_is_a_fair_share_of_the_budget() -> None:
     subject, held = agent(), []
     least = subject.minimum(TASK)["tokens"]
-    for tokens in range(least, 4_000, 100):
+    for tokens in range(least, 16_000, 400):
         answer = await subject.run(TASK, budget=Budget(tokens=tokens))
         first = next(e.event for e in answer.trace if isinstance(e.event, Reserved))
         assert first.what == "finish:scripted" and not first.dispatched

@@ -1,0 +1,167 @@
+"""What a run will cost, said before anything is spent, from what earlier runs of the same agent cost.
+
+Cost is forecast (`budgets/forecast.py`) as a multiple of the task's published minimum, which is known beforehand
+and grows with the task. Without earlier runs the quote is what is certain: from the minimum to the maximum.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agentkit.budgets.forecast import MEMORY, Forecast
+from agentkit.errors import BackendError
+from agentkit.executor.finish_line import ANSWER_TOKENS
+from agentkit.executor.turn import DEFAULT_OUTPUT
+from agentkit.planner import SingleStepPlanner
+from agentkit.routers import RuleRouter
+from agentkit.run import Work, least_cost
+from agentkit.trace import Answered, Stamped
+from agentkit.types import Bound, Cost
+
+QUOTED = ("usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us")
+"""The resources of a quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a run will spend, by resource, as `runs` earlier ones tell.
+
+    One run of ten spends less than `p10`, and one of ten more than `p90`. None passes `maximum`: the budget's
+    limit, or what all turns can cost. A resource absent from `p50`, `p90` or `maximum` has no bound there.
+    """
+
+    minimum: Cost
+    p10: Mapping[str, int]
+    p50: Mapping[str, int]
+    p90: Mapping[str, int]
+    maximum: Mapping[str, int]
+    runs: int
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the limits pay the minimum; else a run would answer nothing and spend nothing."""
+        return all(self.minimum[name] <= most for name, most in self.maximum.items())
+
+
+class History:
+    """What the earlier runs of an agent cost: those of this process, or those in the trace file they leave."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self._forecasts = {name: Forecast() for name in QUOTED}
+        self._fresh: deque[tuple[str, Answered]] = deque(maxlen=MEMORY)
+        self._offset = 0
+        self._open: dict[str, str] = {}  # by run: the tasks in the file that have no answer yet
+
+    def add(self, task: str, answered: Answered) -> None:
+        """Count a run that is over; one that was infeasible tells nothing."""
+        if answered.status != "infeasible":
+            self._fresh.append((task, answered))
+
+    def read(self, path: Path) -> None:
+        """Count the runs that were added to the trace file since it was last read."""
+        if not path.exists():
+            return
+        if path.stat().st_size < self._offset:  # it was rotated
+            self._offset = 0
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):  # somebody is writing it
+                    break
+                self._offset += len(line)
+                if b'"kind": "run"' in line or b'"kind": "answer"' in line:
+                    self._read_line(line)
+
+    def forecasts(self, minimum: Callable[[str], Cost]) -> Mapping[str, Forecast]:
+        """Return the forecast of each resource, as a multiple of a task's `minimum`."""
+        while self._fresh:  # here and not in `add`, since a minimum takes longer than a run should wait for it
+            task, answered = self._fresh.popleft()
+            try:
+                least = minimum(task)
+            except BackendError:  # the agent was another one then, and took tasks that this one does not
+                continue
+            for name, forecast in self._forecasts.items():
+                cut_short = answered.status == "exhausted"
+                forecast.observe(answered.spent[name] / _unit(least, name), cut_short=cut_short)
+            self.runs += 1
+        return self._forecasts
+
+    def _read_line(self, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            if row["kind"] == "run":
+                self._open[row["run"]] = row["task"]
+            elif (task := self._open.pop(row["run"], None)) is not None:
+                self.add(task, Answered(row["status"], row["stop_reason"], "", Cost(row["spent"])))
+        except (ValueError, KeyError, TypeError):  # a crash may leave half a line, and the next run goes on in it
+            return
+        if len(self._open) > MEMORY:  # runs that failed have no answer
+            del self._open[next(iter(self._open))]
+
+
+class Recorder:
+    """The sink that tells a history how a run of `task` ended."""
+
+    def __init__(self, history: History, task: str) -> None:
+        self._history, self._task = history, task
+
+    def write(self, stamped: Stamped) -> None:
+        """Take the next event."""
+        if isinstance(stamped.event, Answered):
+            self._history.add(self._task, stamped.event)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+
+def quote(work: Work[Any], history: History) -> Quote:
+    """Return what `work` will spend; raises UnboundedCost as its run would."""
+    forecasts = history.forecasts(lambda task: least_cost(replace(work, task=task)))
+    minimum, maximum, runs = least_cost(work), _maximum(work), history.runs
+    ranges = {name: _range(forecasts[name], name, minimum, maximum) for name in QUOTED}
+    p10, p50, p90 = ({name: round(r[i]) for name, r in ranges.items() if math.isfinite(r[i])} for i in range(3))
+    made = Quote(minimum, p10, p50, p90, maximum, runs)
+    nothing = dict.fromkeys(QUOTED, 0)
+    return made if made.feasible else replace(made, p10=nothing, p50=nothing, p90=nothing)
+
+
+def _range(forecast: Forecast, name: str, minimum: Cost, maximum: Mapping[str, int]) -> tuple[float, ...]:
+    unit = _unit(minimum, name)
+    multiples = forecast.range(minimum[name] / unit, maximum.get(name, math.inf) / unit)
+    return tuple(multiple * unit for multiple in multiples)
+
+
+def _unit(minimum: Cost, name: str) -> int:
+    return minimum[name] or 1  # a final answer takes no tool calls: those are counted as they are
+
+
+def _maximum(work: Work[Any]) -> dict[str, int]:
+    """Return the limits, and where there is none what all turns can cost."""
+    turns = _turns(work)
+    return {**turns, **{name: min(limit, turns.get(name, limit)) for name, limit in work.budget.limits().items()}}
+
+
+def _turns(work: Work[Any]) -> Mapping[str, int]:
+    """Return the cost of every turn and the wrap-up, each with every model at its full context window.
+
+    It is unknown when tools may spend, and when a plan or a router of another kind may make more calls than that.
+    The cards are believed: a model refuses what is longer than its context window.
+    """
+    if work.tools or type(work.planner) is not SingleStepPlanner or type(work.router) is not RuleRouter:
+        return {}
+    cards = [backend.card for backend in work.backends.values()]
+    cap = work.sampling.max_output_tokens or DEFAULT_OUTPUT
+    costs = [
+        Bound.at_price(card.context_window, card.price).at(max(ANSWER_TOKENS, min(cap, card.max_output_tokens)))
+        for card in cards
+    ]
+    turn = sum(costs, Cost())
+    known = [name for name in turn if name != "usd" or all(card.price for card in cards)]
+    return {name: (work.max_steps + 1) * turn[name] for name in known} | {"tool_calls": 0}

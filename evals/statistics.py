@@ -1,0 +1,43 @@
+"""Intervals around what a bench measured: for a proportion and for the median of a sample."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from statistics import median
+
+Z_95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
+
+Interval = tuple[float, float]
+
+
+def wilson(successes: int, trials: int, z: float = Z_95) -> Interval:
+    """Return the Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+
+        (p + z²/2n ± z·√(p(1 − p)/n + z²/4n²)) / (1 + z²/n),   p = successes/trials, n = trials
+
+    Unlike p ± z·√(p(1 − p)/n) it has a width at 0 and at 1. Raises ValueError without trials.
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"{successes} successes in {trials} trials is no proportion")
+    p, share = successes / trials, z * z / trials
+    centre, spread = p + share / 2, z * math.sqrt(p * (1 - p) / trials + share / trials / 4)
+    # the ends are exact at 0 and 1, where rounding would leave a remainder
+    low = 0.0 if successes == 0 else (centre - spread) / (1 + share)
+    high = 1.0 if successes == trials else (centre + spread) / (1 + share)
+    return low, high
+
+
+def bootstrap_median(sample: Sequence[float], *, resamples: int = 2_000, seed: int = 0) -> Interval:
+    """Return the 95 % percentile bootstrap interval of the median (B. Efron, Ann. Statist. 7, 1979).
+
+    Raises ValueError for an empty sample.
+    """
+    if not sample:
+        raise ValueError("an empty sample has no median")
+    draw = random.Random(seed)
+    medians = sorted(median(draw.choices(sample, k=len(sample))) for _ in range(resamples))
+    tail = round(0.025 * resamples)
+    return medians[tail], medians[-tail - 1]
