@@ -1,6 +1,7 @@
 """The command as a whole: help, version, and what they cost."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from agentkit.errors import (
     NoEligibleModel,
     SpecError,
 )
+from agentkit.evals.benches import BENCHES
 from tests.cli.conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +63,10 @@ def test_an_unknown_command_is_wrong_usage(cli: Cli) -> None:
     result = cli("rum")
     assert result.code == 2
     assert "Usage: agentkit " in result.err
+
+
+def test_the_help_of_bench_names_the_benches(cli: Cli) -> None:
+    assert set(BENCHES) <= set(re.findall(r"[\w-]+", cli("bench", "--help").out))
 
 
 def test_an_unknown_bench_is_refused_by_name(cli: Cli) -> None:

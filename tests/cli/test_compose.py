@@ -35,6 +35,12 @@ def test_a_tight_budget_leaves_out_and_says_what_more_would_buy(cli: Cli, defini
     assert text.rstrip().endswith("$0.000001 more would add find_order")
 
 
+def test_an_unknown_price_is_not_shown_as_free(cli: Cli, definition: Path) -> None:
+    definition.write_text(definition.read_text().replace(", price: {input: 1, output: 2}", ""))
+    row = cli("compose", definition, TASK, "--budget", "tokens=9000").out.splitlines()[1]
+    assert row.split()[:4] == ["✓", "model:main", "0.50", "unknown"]
+
+
 def test_below_the_minimum_there_is_nothing_to_compose(cli: Cli, definition: Path) -> None:
     code, out, err = cli("compose", definition, TASK, "--budget", "usd=0.000001")
     assert (code, out) == (4, "")

@@ -85,6 +85,12 @@ def test_pieces_of_text_are_left_out(cli: Cli, folder: Path) -> None:
     assert len(cli("trace", "show", "t.jsonl").out.splitlines()) == 2
 
 
+def test_a_line_ends_where_json_lines_do(cli: Cli, folder: Path) -> None:
+    write(folder / "t.jsonl", "run-1", [Answered("complete", "answered", "one\u2028two\x85three", COST)])
+    result = cli("trace", "show", "t.jsonl")
+    assert result.code == 0 and "three" in result.out
+
+
 def test_runs_are_told_apart_and_one_can_be_asked_for(cli: Cli, folder: Path) -> None:
     answered = Answered("complete", "answered", "Hi.", COST)
     write(folder / "t.jsonl", "run-b", [Dispatched("of b")])
@@ -106,6 +112,13 @@ def test_what_is_no_event_is_named_by_line(cli: Cli, folder: Path, line: str) ->
     result = cli("trace", "show", "t.jsonl")
     assert result.code == 3
     assert result.err.startswith("error: t.jsonl:2")
+
+
+def test_a_file_that_is_no_trace_is_refused(cli: Cli, folder: Path) -> None:
+    (folder / "ledger.db").write_bytes(b"SQLite format 3\0\xff\xf8")
+    result = cli("trace", "show", "ledger.db")
+    assert result.code == 3
+    assert result.err.endswith("is not an event of a trace; name a trace file, or delete the line\n")
 
 
 def test_an_event_of_a_later_version_of_this_format_is_shown_by_kind(cli: Cli, folder: Path) -> None:
