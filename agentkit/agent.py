@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -25,12 +26,14 @@ from agentkit.planner import Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import Router, RuleRouter
 from agentkit.run import Work, is_inside_run, least_cost, run
-from agentkit.settings import Settings
+from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Budget, Cost
 
 T = TypeVar("T", default=str)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 MAX_STEPS = 16
 """Model turns of a step when the agent does not say."""
@@ -55,7 +58,7 @@ class Agent(Generic[T]):
         router: Router | None = None,
         planner: Planner | None = None,
         composer: Composer | None = None,
-        budget: Budget | None = None,
+        budget: Budget | str | None = None,
         temperature: float | None = None,
         seed: int | None = None,
         max_output_tokens: int | None = None,
@@ -66,12 +69,18 @@ class Agent(Generic[T]):
         self.backends = {backend.card.name: backend for backend in backends}
         if not backends or len(self.backends) < len(backends):
             raise ConfigError(f"agent {name!r} needs one or more models, each with its own name")
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"agent name {name!r}: take letters, digits, '_', '.', '-', 64 at most, a letter first"
+            )
         self.name, self.description, self.instructions = name, description, instructions
         self.tools = tuple(tools)
+        if plain := next((entry for entry in self.tools if not isinstance(entry, Tool)), None):
+            raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
         self.router = router or RuleRouter()
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
-        self.budget = budget
+        self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
         self._sampling = Sampling(temperature, seed, max_output_tokens)
@@ -82,7 +91,7 @@ class Agent(Generic[T]):
         self,
         task: str,
         *,
-        budget: Budget | None = None,
+        budget: Budget | str | None = None,
         history: Sequence[Message] = (),
         context: object = None,
         scope: Scope | None = None,
@@ -90,9 +99,10 @@ class Agent(Generic[T]):
     ) -> Answer[T]:
         """Carry out `task` and return the answer.
 
-        `budget` is the run's own limit; without one the agent's, else the project's default holds. `history` are
-        the messages of an earlier answer, `context` is handed to tools that ask for it, and `scope` is a budget
-        this run also draws from. `trace` takes the events besides the project's trace folder.
+        `budget` is the run's own limit, a Budget or text such as `usd=0.05,seconds=30`; without one the agent's,
+        else the project's default holds. `history` are the messages of an earlier answer, `context` is handed to
+        tools that ask for it, and `scope` is a budget this run also draws from. `trace` takes the events besides
+        the project's trace folder.
 
         Raises BackendError when every model fails and UnboundedCost when dollars are limited and no model has a
         price; other budget refusals only with `on_limit="raise"`.
@@ -112,7 +122,7 @@ class Agent(Generic[T]):
         self,
         task: str,
         *,
-        budget: Budget | None = None,
+        budget: Budget | str | None = None,
         history: Sequence[Message] = (),
         context: object = None,
         scope: Scope | None = None,
@@ -166,7 +176,7 @@ class Agent(Generic[T]):
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
         return least_cost(self._work(task, Budget.unlimited(), (), None, None, None))
 
-    def quote(self, task: str, *, budget: Budget | None = None) -> Quote:
+    def quote(self, task: str, *, budget: Budget | str | None = None) -> Quote:
         """Return what a run of `task` will spend, from what earlier runs of this agent did; nothing is spent.
 
         Earlier runs are those of this object or, when the project has a trace folder, all that left a trace there
@@ -185,12 +195,14 @@ class Agent(Generic[T]):
     def _work(
         self,
         task: str,
-        budget: Budget | None,
+        budget: Budget | str | None,
         history: Sequence[Message],
         context: object,
         scope: Scope | None,
         trace: Sink | None,
     ) -> Work[T]:
+        if not isinstance(task, str):
+            raise ConfigError(f"a task is text, not {type(task).__name__}; history= takes messages")
         nested = scope is not None and is_inside_run(scope)
         settings = self._project()
         limits, origin = _budget(budget, self.budget, settings, nested)
@@ -228,12 +240,23 @@ class Agent(Generic[T]):
         return folder and folder / f"{self.name}.jsonl"
 
 
-def _budget(given: Budget | None, own: Budget | None, settings: Settings, nested: bool) -> tuple[Budget, str]:
+def _budget(
+    given: Budget | str | None, own: Budget | None, settings: Settings, nested: bool
+) -> tuple[Budget, str]:
     """Return the budget that holds and where it comes from; inside a run the run's own budget is the limit."""
     if given is not None:
-        return given, "the budget argument"
+        return _read(given), "the budget argument"
     if own is not None:
         return own, "the agent's budget"
     if nested:
         return Budget.unlimited(), "the budget of the run around it"
-    return settings.default_budget, f"the project's default budget ({settings.origins['default_budget']})"
+    budget, origin = settings.default_budget, settings.origins["default_budget"]
+    return budget, f"the project's default budget ({budget_text(budget)}, from {origin})"
+
+
+def _read(budget: Budget | str) -> Budget:
+    if isinstance(budget, str):
+        return parse_budget(budget)
+    if not isinstance(budget, Budget):
+        raise ConfigError(f"a budget is a Budget or text such as 'usd=0.05', not {budget!r}")
+    return budget

@@ -28,7 +28,8 @@ class Answer(Generic[T]):
       `empty`, `max_steps`, `context` when the conversation outgrew the model, and the text is the wrap-up's
     - exhausted, a limit stopped the work and the text is the wrap-up's: `limit:RESOURCE` such as `limit:usd` or
       `limit:tool_calls[search]`, `time`, or `frozen` after an overrun, when the text is what is known without it
-    - infeasible, the budget is below the minimum and nothing was spent: `infeasible:RESOURCE`; the text is empty
+    - infeasible, the budget is below the minimum and nothing was spent: `infeasible:RESOURCE`, or
+      `infeasible:frozen` after an overrun in a scope around the run; the text is empty
     """
 
     output: T | None

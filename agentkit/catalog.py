@@ -2,7 +2,8 @@
 
 Value and cost are predictions for one task. A tool's value is the share of its rare words that the task mentions
 (its prior relevance); its cost is its schema, read again on every turn, and the price of one call. A model's value
-is its quality prior; its cost is the prompt and a typical reply, on every turn.
+is its quality prior; its cost is the prompt and a typical reply: on every turn for the cheapest, which is called
+first, and once for each of the others, which it falls back to.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Catalog:
         relevance = _relevance(task, [f"{tool.name} {tool.spec.description}" for tool in tools])
         return cls(
             (
-                *(_model_component(card, task, prompt) for card in cards),
+                *(_model_component(card, task, prompt, EXPECTED_TURNS if card is reader else 1) for card in cards),
                 *(_tool_component(tool, value, reader) for tool, value in zip(tools, relevance, strict=True)),
             )
         )
@@ -81,9 +82,9 @@ class Selection:
     more: str = ""
 
 
-def _model_component(card: ModelCard, task: str, prompt: str) -> Component:
-    read = EXPECTED_TURNS * (len(task) + len(prompt)) // CHARACTERS_PER_TOKEN
-    usage = Usage(input_tokens=read, output_tokens=EXPECTED_TURNS * EXPECTED_REPLY_TOKENS)
+def _model_component(card: ModelCard, task: str, prompt: str, turns: int) -> Component:
+    read = turns * (len(task) + len(prompt)) // CHARACTERS_PER_TOKEN
+    usage = Usage(input_tokens=read, output_tokens=turns * EXPECTED_REPLY_TOKENS)
     value = UNKNOWN_QUALITY if card.quality is None else card.quality
     return Component(card.name, "model", _cost(usage, card.price), value, card.price is not None)
 

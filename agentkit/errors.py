@@ -18,7 +18,7 @@
     │   └─ NoEligibleModel      reasons by model
     ├─ PlanError                a plan cannot be run
     ├─ BackendError             model, detail; every one may carry a partial answer
-    │   ├─ BackendUnavailable   connect, 5xx, reset
+    │   ├─ BackendUnavailable   5xx, reset; Unreachable: no connection came about
     │   ├─ RateLimited          retry_after, seconds
     │   ├─ BackendTimeout       phase
     │   ├─ ContextOverflow      tokens, window
@@ -69,7 +69,7 @@ class MissingExtra(ConfigError):
 
     def __init__(self, extra: str, package: str) -> None:
         self.extra, self.package = extra, package
-        super().__init__(f"{package!r} is not installed; install the {extra!r} extra of agentkit")
+        super().__init__(f"{package!r} is not installed; install the {extra!r} extra of agentkit-budget")
 
 
 class MissingSecret(ConfigError):
@@ -78,7 +78,7 @@ class MissingSecret(ConfigError):
     def __init__(self, name: str, wanted_by: str = "") -> None:
         self.name, self.wanted_by = name, wanted_by
         by = f" (needed by {wanted_by})" if wanted_by else ""
-        super().__init__(f"environment variable {name!r} is not set{by}; export it or pass api_key")
+        super().__init__(f"environment variable {name!r} is not set{by}; export it, or give the model an api_key")
 
 
 # ---------------------------------------------------------------- budget
@@ -192,7 +192,7 @@ class PlanError(AgentkitError):
 class BackendError(AgentkitError):
     """A model call failed; `partial` holds what had arrived, if anything.
 
-    `may_be_billed` is False when the provider said no before it worked, so that nothing is charged.
+    `may_be_billed` is False when the provider said no before it worked, or was never reached: nothing is charged.
     """
 
     may_be_billed = True
@@ -204,6 +204,12 @@ class BackendError(AgentkitError):
 
 class BackendUnavailable(BackendError):
     """The provider could not be reached or broke down."""
+
+
+class Unreachable(BackendUnavailable):
+    """No connection to the provider came about, so nothing was sent."""
+
+    may_be_billed = False
 
 
 class RateLimited(BackendError):
@@ -222,6 +228,7 @@ class BackendTimeout(BackendError):
     def __init__(self, model: str, phase: str, seconds: float, *, partial: Completion | None = None) -> None:
         super().__init__(model, f"no answer within {seconds:g} s ({phase})", partial=partial)
         self.phase, self.seconds = phase, seconds
+        self.may_be_billed = phase != "connect"
 
 
 class ContextOverflow(BackendError):

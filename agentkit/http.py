@@ -1,7 +1,8 @@
 """HTTP for model calls: the one module that names httpx.
 
-Every fault leaves as a `BackendError`. Nothing is retried here: the executor retries, under a new hold for
-each attempt. An `Endpoint` may be shared by tasks and outlives event loops; it has one client in each.
+Every fault leaves as a `BackendError`. Nothing is retried here: whether a call is made again is the router's
+decision, and each attempt has a hold of its own. An `Endpoint` may be shared by tasks and outlives event loops; it
+has one client in each.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from agentkit.errors import (
     ContentRefused,
     ContextOverflow,
     RateLimited,
+    Unreachable,
 )
 from agentkit.types import ModelCard
 
@@ -230,6 +232,9 @@ class _Clock:
                 yield
         except httpx.ConnectTimeout as error:
             raise BackendTimeout(self._model, "connect", self._timeouts.connect) from error
+        except httpx.ConnectError as error:
+            detail = f"cannot be reached: {error}; check the base URL, and that the server runs"
+            raise Unreachable(self._model, detail) from error
         except httpx.DecodingError as error:
             raise BadResponse(self._model, f"the body cannot be decompressed: {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

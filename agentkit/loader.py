@@ -86,7 +86,7 @@ class _Builder:
             return self.agent(entry.agent).as_tool(name or entry.agent, entry.description)
         made = self._imported(entry, keys)
         if entry.cost is not None:
-            made = replace(made, cost=made.cost + Cost(usd=nano_usd(entry.cost.usd)))
+            made = replace(made, cost=Cost({**made.cost, "usd": nano_usd(entry.cost.usd)}))
         if entry.timeout is not None:
             made = replace(made, timeout=entry.timeout)
         return replace(made, spec=replace(made.spec, name=name)) if name else made

@@ -60,9 +60,3 @@ def assistant(text: str, tool_calls: tuple[ToolCall, ...] = ()) -> Message:
 def tool_message(result: ToolResult) -> Message:
     """Return the message that carries `result` back to the model."""
     return Message("tool", result.content, call_id=result.call_id, name=result.name)
-
-
-def unanswered_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
-    """Return the tool calls that no tool message answers; a valid history has none."""
-    answered = {message.call_id for message in messages if message.role == "tool"}
-    return tuple(call for m in messages for call in m.tool_calls if call.id not in answered)

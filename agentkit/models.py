@@ -61,7 +61,8 @@ def local(
     else:
         folder = Path(path or "")
         card = ModelCard(folder.name, backend="local", model=folder.name)
-    card = replace(card, name=name or card.name, price=price or card.price, quality=quality or card.quality)
+    quality = card.quality if quality is None else quality
+    card = replace(card, name=name or card.name, price=price or card.price, quality=quality)
     return LocalBackend(card, folder, device=device, threads=threads)
 
 

@@ -103,15 +103,18 @@ async def run(work: Work[T]) -> Answer[T]:
         cleanup.push(partial(_note_failure, job))
         try:
             line = None if work.nested else await reserve_finish_line(job, work.task)
-        except (BudgetExceeded, Saturated) as error:
+        except (BudgetExceeded, Saturated, ScopeFrozen) as error:
             if work.budget.on_limit == "raise":
                 raise
-            return await _answer(work, job, Ending("infeasible", f"infeasible:{error.resource}", (str(error),)))
-        ending = await _carry_out(work, job)
-        if not ending.text:
-            ending = replace(ending, text=await _last_words(work, job, line))
-        elif line is not None:
-            await release(job, line)
+            code = "frozen" if isinstance(error, ScopeFrozen) else error.resource
+            return await _answer(work, job, Ending("infeasible", f"infeasible:{code}", (str(error),)))
+        try:
+            ending = await _carry_out(work, job)
+            if not ending.text:
+                ending = replace(ending, text=await _last_words(work, job, line))
+        finally:
+            if line is not None:
+                await release(job, line)
         return await _answer(work, job, ending)
 
 
@@ -121,9 +124,13 @@ def is_inside_run(scope: Scope) -> bool:
 
 
 def least_cost(work: Work[T]) -> Cost:
-    """Return the published minimum: the cost of one clamped final answer."""
+    """Return the published minimum: the cost of one clamped final answer.
+
+    Raises UnboundedCost when no model's cost can be bounded in what the budget limits.
+    """
     with Ledger.open() as ledger:
-        return minimum(_job(work, ledger.scope("minimum"), Trace("minimum"), None), work.task)
+        scope = ledger.scope("minimum", limits=work.budget.limits())
+        return minimum(_job(work, scope, Trace("minimum"), None), work.task)
 
 
 async def _open(work: Work[T], cleanup: AsyncExitStack) -> Job:

@@ -94,6 +94,13 @@ def parse_budget(text: str) -> Budget:
         raise ConfigError(f"budget {text!r}: an amount is too large; leave a key out for no limit") from error
 
 
+def budget_text(budget: Budget) -> str:
+    """Write a budget as `parse_budget` reads it."""
+    given = {key: getattr(budget, key) for key in _AMOUNTS}
+    stated = [f"{key}={value}" for key, value in given.items() if value not in (None, "answer")]
+    return ",".join(stated) or "unlimited"
+
+
 def _amount(text: str, key: str, amount: str) -> object:
     read, wanted = _AMOUNTS[key]
     try:

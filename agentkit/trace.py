@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TextIO
 
+from agentkit.errors import ConfigError
 from agentkit.types import Cost, Status
 
 VERSION = 1
@@ -247,9 +248,7 @@ class JsonlSink:
     def write(self, stamped: Stamped) -> None:
         """Append one line."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # half a surrogate pair, which a model may write, becomes the JSON escape that reads back as it was
-            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            self._file = self._open()
         self._file.write(stamped.to_json() + "\n")
 
     def close(self) -> None:
@@ -257,6 +256,14 @@ class JsonlSink:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _open(self) -> TextIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # half a surrogate pair, which a model may write, becomes the JSON escape that reads back as it was
+            return self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        except OSError as error:
+            raise ConfigError(f"the trace cannot be written to {str(self._path)!r}: {error.strerror}") from error
 
 
 class Trace:

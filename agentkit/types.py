@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -22,15 +22,8 @@ MAX_AMOUNT = 2**62
 """Largest amount of a resource; sums of two still fit a signed 64-bit column."""
 
 RESOURCES = (
-    "usd",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "requests",
-    "tool_calls",
-    "gpu_us",
-    "kv_byte_seconds",
-)
+    "usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us", "kv_byte_seconds",
+)  # fmt: skip
 _RESOURCE = re.compile(
     r"(?:usd|tokens|input_tokens|output_tokens|requests|gpu_us|kv_byte_seconds|tool_calls(\[[^\[\]]+\])?)"
 )
@@ -44,9 +37,12 @@ def is_resource(name: str) -> bool:
 
 def nano_usd(dollars: Decimal | str | int | float) -> int:
     """Convert dollars to nano-dollars, rounded up; floats are read by their shortest decimal form."""
-    amount = Decimal(str(dollars))
+    try:
+        amount = Decimal(str(dollars))
+    except InvalidOperation:
+        raise ValueError(f"an amount of dollars must be a number such as 0.05, not {dollars!r}") from None
     if not amount.is_finite() or amount < 0:
-        raise ValueError(f"an amount of dollars must be finite and not negative, not {dollars!r}")
+        raise ValueError(f"an amount of dollars must be finite and not negative, not {dollars}")
     return int((amount * NANO).to_integral_value(ROUND_CEILING))
 
 
@@ -63,7 +59,8 @@ class Cost(Mapping[str, int]):
                     f"{name!r} is not a resource; resources are {', '.join(RESOURCES)} and tool_calls[NAME]"
                 )
             if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT:
-                raise ValueError(f"{name} must be an integer between 0 and 2**62, not {amount!r}")
+                unit = " of nano-dollars" if name == "usd" else ""
+                raise ValueError(f"{name} must be an integer between 0 and 2**62{unit}, not {amount!r}")
         self._amounts = {name: amount for name, amount in merged.items() if amount}
 
     @classmethod
@@ -130,6 +127,8 @@ class Budget:
         self.limits()
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise ValueError(f"seconds must be finite and not negative, not {self.seconds!r}")
+        if self.on_limit not in ("answer", "raise"):
+            raise ValueError(f"on_limit must be 'answer' or 'raise', not {self.on_limit!r}")
 
     @classmethod
     def unlimited(cls) -> Budget:
@@ -228,7 +227,8 @@ class Bound:
     """Sound upper cost of one attempt as a function of the output cap.
 
     `input_tokens` is an upper bound; `input_price` and `output_price` are the dearest that apply, dollars
-    per million tokens, None when unknown; `gpu_us_fixed` and `gpu_us_per_token` bound accelerator time.
+    per million tokens, None when unknown; accelerator time is bounded by a fixed part and a part per token of
+    output and of input.
     """
 
     input_tokens: int
@@ -236,6 +236,7 @@ class Bound:
     output_price: Decimal | None
     gpu_us_fixed: int = 0
     gpu_us_per_token: int = 0
+    gpu_us_per_input_token: int = 0
 
     @classmethod
     def at_price(cls, input_tokens: int, price: Price | None) -> Bound:
@@ -249,13 +250,14 @@ class Bound:
 
     def at(self, output_cap: int) -> Cost:
         """Return the cost of the attempt if it bills every token of `output_cap`."""
+        reading_us = self.gpu_us_per_input_token * self.input_tokens
         return Cost(
             usd=self._nano_usd(output_cap),
             tokens=self.input_tokens + output_cap,
             input_tokens=self.input_tokens,
             output_tokens=output_cap,
             requests=1,
-            gpu_us=self.gpu_us_fixed + self.gpu_us_per_token * output_cap,
+            gpu_us=self.gpu_us_fixed + reading_us + self.gpu_us_per_token * output_cap,
         )
 
     def affordable_cap(self, available: Mapping[str, int], ceiling: int) -> int:
@@ -310,6 +312,11 @@ class Capabilities:
     json_schema: bool = False
     stop_ends_billing: bool = False
     streams_every_billed_token: bool = False
+
+    @property
+    def metered(self) -> bool:
+        """Whether a call that is cut short is billed what its deltas' usage said last."""
+        return self.stop_ends_billing and self.streams_every_billed_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,13 +437,6 @@ class ScopeView(NamedTuple):
     spent: Cost
     available: Mapping[str, int]
     frozen: bool = False
-
-    def remaining_share(self) -> Mapping[str, float]:
-        """Return (limit − spent) / limit by limited resource, in 0..1; a limit of 0 has share 0."""
-        return {
-            name: max(0.0, (limit - self.spent[name]) / limit) if limit else 0.0
-            for name, limit in self.limits.items()
-        }
 
 
 Status = Literal["complete", "degraded", "exhausted", "infeasible"]

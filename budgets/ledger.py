@@ -14,7 +14,7 @@ import anyio.to_thread
 from agentkit.budgets import audit, rules
 from agentkit.budgets.account import LedgerEvent
 from agentkit.budgets.memory import MemoryStore
-from agentkit.budgets.scope import Scope, as_cost, open_scope
+from agentkit.budgets.scope import Limits, Scope, as_cost, open_scope
 from agentkit.budgets.store import Orphans, Store
 from agentkit.errors import ConfigError
 from agentkit.types import Receipt
@@ -74,7 +74,7 @@ class Ledger:
         power_loss = options["durability"] == "power_loss"
         return cls(SqliteStore(path, power_loss=power_loss, orphans=cast(Orphans, options["orphans"])), clock)
 
-    def scope(self, name: str, *, limits: Mapping[str, int] | None = None, parent: Scope | None = None) -> Scope:
+    def scope(self, name: str, *, limits: Limits | None = None, parent: Scope | None = None) -> Scope:
         """Return the scope of this name, opened at its first use and shared by all who name it.
 
         With a parent it draws from it and is called `<parent>/<name>`. Raises ConfigError when it exists
@@ -90,8 +90,8 @@ class Ledger:
         self,
         name: str,
         *,
-        day: Mapping[str, int] | None = None,
-        month: Mapping[str, int] | None = None,
+        day: Limits | None = None,
+        month: Limits | None = None,
         tz: tzinfo = UTC,
         parent: Scope | None = None,
     ) -> Scope:

@@ -11,10 +11,14 @@ import anyio
 from agentkit.budgets import rules
 from agentkit.budgets.account import Ask
 from agentkit.budgets.store import Store
-from agentkit.errors import Saturated
-from agentkit.types import Cost, HoldState, Receipt, ScopeView
+from agentkit.errors import ConfigError, Saturated
+from agentkit.types import Budget, Cost, HoldState, Receipt, ScopeView
 
 _TRIES_PER_RECOVERY: Final = 8  # the first 0.6 s after a wait began, then every 2 s
+
+
+Limits = Mapping[str, int] | Budget
+"""Limits of a scope: a `Budget`, or amounts of the ledger by resource, dollars in nano-dollars."""
 
 
 class Hold:
@@ -127,14 +131,14 @@ class Scope:
             if attempt % _TRIES_PER_RECOVERY == 0:
                 await store.recover()
 
-    def share(self, cap: Mapping[str, int] | None = None, name: str | None = None) -> Scope:
+    def share(self, cap: Limits | None = None, name: str | None = None) -> Scope:
         """Open a child that draws from this scope, under a cap of its own if one is given.
 
         The child is called `<this>/<name>`, numbered without a name; the same name again is the same child.
         """
         return self._open(name, cap, is_slice=False)
 
-    def slice(self, amount: Mapping[str, int], name: str | None = None) -> Scope:
+    def slice(self, amount: Limits, name: str | None = None) -> Scope:
         """Open a child that owns `amount`, taken out of this scope until the child is closed.
 
         What is limited here and absent from `amount` the child may not use at all. Raises as `reserve`.
@@ -154,16 +158,17 @@ class Scope:
         await self._store.write(rules.close_account, self.name)
         self._store.waiting.wake()
 
-    def _open(self, name: str | None, limits: Mapping[str, int] | None, *, is_slice: bool) -> Scope:
+    def _open(self, name: str | None, limits: Limits | None, *, is_slice: bool) -> Scope:
         return open_scope(self._store, f"{self.name}/{name}" if name else "", limits, self.name, is_slice)
 
 
-def open_scope(
-    store: Store, name: str, limits: Mapping[str, int] | None, parent: str = "", is_slice: bool = False
-) -> Scope:
+def open_scope(store: Store, name: str, limits: Limits | None, parent: str = "", is_slice: bool = False) -> Scope:
     """Open the account `name` in a store; a child without a name is numbered."""
-    as_cost(limits or {})  # refuses what is no amount
-    return Scope(store, store.write_now(rules.open_account, name, limits, parent, is_slice))
+    amounts = limits.limits() if isinstance(limits, Budget) else limits
+    if isinstance(limits, Budget) and limits.seconds is not None:
+        raise ConfigError("a scope has no clock; give seconds to the runs that draw from it")
+    as_cost(amounts or {})  # refuses what is no amount
+    return Scope(store, store.write_now(rules.open_account, name, amounts, parent, is_slice))
 
 
 def as_cost(amounts: Mapping[str, int]) -> Cost:

@@ -1,11 +1,11 @@
-"""Intervals around what a bench measured: for a proportion and for the median of a sample."""
+"""Intervals around what a bench measured: for a proportion, and for the median and the mean of a sample."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable, Sequence
+from statistics import fmean, median
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
@@ -35,9 +35,23 @@ def bootstrap_median(sample: Sequence[float], *, resamples: int = 2_000, seed: i
 
     Raises ValueError for an empty sample.
     """
+    return _bootstrap(median, sample, resamples, seed)
+
+
+def bootstrap_mean(sample: Sequence[float], *, resamples: int = 2_000, seed: int = 0) -> Interval:
+    """Return the 95 % percentile bootstrap interval of the mean; of differences, when they are paired.
+
+    Raises ValueError for an empty sample.
+    """
+    return _bootstrap(fmean, sample, resamples, seed)
+
+
+def _bootstrap(
+    statistic: Callable[[Sequence[float]], float], sample: Sequence[float], resamples: int, seed: int
+) -> Interval:
     if not sample:
-        raise ValueError("an empty sample has no median")
+        raise ValueError("an empty sample has no median and no mean")
     draw = random.Random(seed)
-    medians = sorted(median(draw.choices(sample, k=len(sample))) for _ in range(resamples))
+    values = sorted(statistic(draw.choices(sample, k=len(sample))) for _ in range(resamples))
     tail = round(0.025 * resamples)
-    return medians[tail], medians[-tail - 1]
+    return values[tail], values[-tail - 1]

@@ -34,4 +34,6 @@ async def main(base_url: str, model: str, task: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    anyio.run(main, *sys.argv[1:])

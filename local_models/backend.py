@@ -103,13 +103,15 @@ class LocalBackend:
         return prompt
 
     def _bound(self, prompt_tokens: int) -> Bound:
-        price = self._card.price
-        input_price, output_price = (price.dearest_input, price.output) if price else (None, None)
-        bound = Bound(prompt_tokens, input_price, output_price)
+        bound = Bound.at_price(prompt_tokens, self._card.price)
         if self._torch_device() == "cpu":
             return bound
-        fixed = _GPU_US_FIXED + prompt_tokens * _GPU_US_PER_INPUT_TOKEN
-        return replace(bound, gpu_us_fixed=fixed, gpu_us_per_token=_GPU_US_PER_OUTPUT_TOKEN)
+        return replace(
+            bound,
+            gpu_us_fixed=_GPU_US_FIXED,
+            gpu_us_per_token=_GPU_US_PER_OUTPUT_TOKEN,
+            gpu_us_per_input_token=_GPU_US_PER_INPUT_TOKEN,
+        )
 
     def _steps(self, engine: Engine, request: Request, prompt: list[int]) -> Generator[Delta, None, None]:
         from agentkit.local_models.reply import Reply

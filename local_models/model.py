@@ -31,10 +31,6 @@ class KVCache:
         self.store[layer, 1, :, self.length : end] = values[0]
         return self.store[layer, 0, :, :end].unsqueeze(0), self.store[layer, 1, :, :end].unsqueeze(0)
 
-    def truncate(self, length: int) -> None:
-        """Forget everything from position `length` on."""
-        self.length = min(self.length, length)
-
 
 class Llama(nn.Module):
     """Token ids (batch, n) to float32 logits (batch, n, vocab)."""

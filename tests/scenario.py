@@ -7,7 +7,7 @@ from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger, Scope
-from agentkit.messages import unanswered_calls
+from agentkit.messages import Message, ToolCall
 from agentkit.tools import Tool, tool
 from agentkit.types import Completion, Cost, ModelCard, Price, Request
 
@@ -26,6 +26,12 @@ async def find_order(number: int) -> str:
 async def find_customer(name: str) -> str:
     "Find a customer by name."
     return f"customer {name}"
+
+
+def unanswered_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+    """The tool calls that no tool message answers; a valid history has none."""
+    answered = {message.call_id for message in messages if message.role == "tool"}
+    return tuple(call for m in messages for call in m.tool_calls if call.id not in answered)
 
 
 def play(request: Request) -> str | Completion:

@@ -1,6 +1,7 @@
 """The SDK's surface: streaming, synchronous runs, histories, default budgets, and agents as tools."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -27,6 +28,14 @@ def test_models_need_names_of_their_own() -> None:
         Agent([ScriptedBackend("a"), ScriptedBackend("b")])
     with pytest.raises(ConfigError, match="one or more models"):
         Agent([])
+
+
+def test_a_function_that_is_no_tool_is_refused() -> None:
+    def search(query: str) -> str:
+        return query
+
+    with pytest.raises(ConfigError, match="search.* is not a tool; decorate the function with @tool"):
+        Agent(ScriptedBackend("a"), tools=[find_order, search])  # type: ignore[list-item]  # the mistake
 
 
 # ---------------------------------------------------------------- streaming
@@ -122,7 +131,7 @@ async def test_history_continues_a_conversation() -> None:
 async def test_where_the_budget_comes_from_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTKIT_DEFAULT_BUDGET", "tokens=4000")
     answer = await agent().run(TASK)
-    assert answer.budget_origin == "the project's default budget (AGENTKIT_DEFAULT_BUDGET)"
+    assert answer.budget_origin == "the project's default budget (tokens=4000, from AGENTKIT_DEFAULT_BUDGET)"
     started = answer.trace[0].event
     assert isinstance(started, RunStarted) and dict(started.limits) == {"tokens": 4000}
     assert (await agent(budget=Budget(tokens=5000)).run(TASK)).budget_origin == "the agent's budget"
@@ -271,3 +280,46 @@ def test_history_may_be_written_by_hand() -> None:
     backend = ScriptedBackend("Yes.")
     agent(backend, tools=()).run_sync("Sure?", history=[user("Earlier.")])
     assert [message.text for message in backend.requests[0].messages] == ["Earlier.", "Sure?"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 0.05}, "not 0.05"),
+        ({"budget": {"usd": 1}}, "Budget or text such as"),
+        ({"budget": "usd=much"}, "usd must be dollars"),
+    ],
+)
+async def test_a_budget_that_is_none_is_refused_before_anything_is_sent(
+    options: dict[str, Any], message: str
+) -> None:
+    backend = ScriptedBackend("Hello.")
+    with pytest.raises(ConfigError, match=message):
+        await agent(backend).run(TASK, **options)
+    assert backend.requests == []
+
+
+async def test_a_budget_may_be_written_as_text() -> None:
+    answer = await agent(ScriptedBackend("Hello."), budget="tokens=4000").run(TASK)
+    assert answer.trace[0].event.limits == {"tokens": 4000}  # type: ignore[attr-defined]  # the first is RunStarted
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "x" * 65])
+def test_a_name_that_could_leave_the_trace_folder_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="agent name"):
+        agent(ScriptedBackend("Hello."), name=name)
+
+
+async def test_a_task_is_text() -> None:
+    with pytest.raises(ConfigError, match="a task is text, not list"):
+        await agent(ScriptedBackend("Hello.")).run(["Hello."])  # type: ignore[arg-type]
+
+
+async def test_a_metered_call_that_is_cut_short_is_charged_what_it_used() -> None:
+    """The provider stops billing at the disconnect, and each delta says what it has billed by then."""
+    backend = ScriptedBackend("word " * 500, delay=0.002, bill="streamed")
+    answer = await agent(backend, tools=()).run(TASK, budget=Budget(tokens=4_000, seconds=0.2))
+    assert answer.status == "exhausted" and answer.stop_reason == "time"
+    cut = next(receipt for receipt in answer.receipts if receipt.what == "model:scripted")
+    assert not cut.estimated and 0 < cut.charged["output_tokens"] < 400
+    assert answer.spent == backend.billed

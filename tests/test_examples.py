@@ -105,6 +105,8 @@ def test_openai_compatible(run: Run) -> None:
         out = run("openai_compatible.py", provider.url, "my-model", "Say hello.")
     assert out == "Hello.\ncomplete: 7 tokens in, 3 out, $0.0000032\n"
     assert provider.requests[0]["model"] == "my-model"
+    with pytest.raises(SystemExit, match="python examples/openai_compatible.py http"):
+        run("openai_compatible.py")
 
 
 # ---------------------------------------------------------------- the order desk

@@ -11,7 +11,7 @@ from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
 from agentkit.routers import RuleRouter
-from agentkit.types import Budget
+from agentkit.types import Budget, Cost
 
 HEAD = """\
 version: 1
@@ -24,7 +24,7 @@ models:
 TOOLS = """\
 from agentkit import tool
 
-@tool
+@tool(cost={"usd": "0.5", "tokens": 7})
 def shout(text: str) -> str:
     "Shout."
     return text.upper()
@@ -87,7 +87,9 @@ agents:
     assert agent.budget == Budget(usd=Decimal("0.05"), tool_calls={"calculate": 2}, on_limit="raise")
     calculator, loud, whisper, helper = agent.tools
     assert (calculator.name, loud.name, whisper.name, helper.name) == ("calculate", "loud", "whisper", "helper")
-    assert (loud.cost["usd"], loud.timeout, helper.spec.description) == (1_000_000, 3, "Ask the helper.")
+    # what the definition says holds instead of what the function says
+    assert (loud.cost, loud.timeout) == (Cost(usd=1_000_000, tokens=7), 3)
+    assert helper.spec.description == "Ask the helper."
 
 
 def test_defaults(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from agentkit.errors import ConfigError, MissingSecret
+from agentkit.local_models.zoo import CARDS
 from agentkit.models import OPENAI_URL, from_spec, resolve
-from agentkit.spec import OpenAIModelSpec
+from agentkit.spec import LocalModelSpec, OpenAIModelSpec
 
 
 def header(backend: object) -> str | None:
@@ -39,6 +40,11 @@ def test_openai_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         from_spec("m", spec())
     with pytest.raises(MissingSecret, match="OPENAI_API_KEY"):
         from_spec("m", spec(base_url=OPENAI_URL))
+
+
+def test_a_quality_of_zero_is_a_quality() -> None:
+    assert from_spec("m", LocalModelSpec(backend="local", zoo="pico", quality=0)).card.quality == 0
+    assert from_spec("m", LocalModelSpec(backend="local", zoo="pico")).card.quality == CARDS["pico"].quality
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "mystery:gpt-5", "zoo:giant", ":x", "openai:"])

@@ -12,11 +12,11 @@ import pytest
 from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import ScriptedBackend, calls
-from agentkit.errors import ContextOverflow
+from agentkit.errors import ContextOverflow, UnboundedCost
 from agentkit.quote import QUOTED, Quote
 from agentkit.routers import Decision, Stop
 from agentkit.tools import tool
-from agentkit.types import Bound, Budget, Completion, Request
+from agentkit.types import Bound, Budget, Completion, ModelCard, Request
 from tests.scenario import card
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +68,13 @@ async def test_below_the_minimum_nothing_is_quoted_and_nothing_is_spent() -> Non
     assert set(quote.p90.values()) == {0} and quote.maximum["usd"] == 1_000
     assert (await agent.run(TASK, budget=small)).spent["usd"] == 0
     assert agent.quote(TASK, budget=BUDGET).runs == 0  # it told nothing about cost
+
+
+def test_a_model_without_a_price_is_not_quoted_in_dollars() -> None:
+    agent = Agent(ScriptedBackend("Four.", card=ModelCard("unpriced", backend="fake", model="unpriced")))
+    with pytest.raises(UnboundedCost, match="its price is unknown"):
+        agent.quote(TASK, budget=BUDGET)
+    assert agent.quote(TASK, budget=Budget(tokens=5_000)).feasible
 
 
 # ---------------------------------------------------------------- the maximum

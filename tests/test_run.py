@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
 from agentkit.budgets import Ledger
-from agentkit.errors import BackendUnavailable, BudgetExceeded, ContextOverflow, Saturated, UnboundedCost
+from agentkit.errors import (
+    BackendUnavailable,
+    BudgetExceeded,
+    ContextOverflow,
+    Saturated,
+    ScopeFrozen,
+    UnboundedCost,
+)
 from agentkit.executor.turn import DEFAULT_OUTPUT
-from agentkit.messages import unanswered_calls
 from agentkit.planner import Plan, Step
 from agentkit.tools import tool
 from agentkit.trace import Answered, Charged, Failed, Reserved, Settled, Voided
 from agentkit.types import Bound, Budget, Completion, Cost, Request
-from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, play
+from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, play, unanswered_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -259,6 +265,19 @@ async def test_a_bill_above_the_bound_freezes_the_run_and_is_still_answered() ->
     assert (answer.status, answer.stop_reason) == ("exhausted", "frozen")
     assert len(backend.requests) == 1 and answer.text == "There is no final answer."
     assert sum((receipt.charged for receipt in answer.receipts), Cost()) == answer.spent
+
+
+async def test_under_a_frozen_scope_a_run_is_infeasible_and_sends_nothing() -> None:
+    backend = ScriptedBackend(play)
+    with Ledger.open() as ledger:
+        scope = ledger.scope("application", limits={"tokens": 5_000})
+        await (await scope.reserve({"tokens": 1}, dispatch=True)).settle({"tokens": 6_000})
+        answer = await agent(backend).run(TASK, scope=scope)
+        assert (answer.status, answer.stop_reason, answer.spent) == ("infeasible", "infeasible:frozen", Cost())
+        check_answer(answer)
+        with pytest.raises(ScopeFrozen):
+            await agent(backend).run(TASK, budget=Budget(on_limit="raise"), scope=scope)
+    assert backend.requests == []
 
 
 async def test_the_wrap_up_reads_a_long_fact_shortened() -> None:

@@ -102,9 +102,9 @@ async def test_a_real_run_on_disk(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_cancelled_run_ends_its_trace_with_a_failure(tmp_path: Path) -> None:
-    subject = Agent(ScriptedBackend("a long story " * 50, delay=0.05))
+    subject = Agent(ScriptedBackend("a long story " * 50, delay=0.05, bill="full"))
     with anyio.move_on_after(0.1):
         await subject.run("Tell a story.", trace=JsonlSink(tmp_path / "trace.jsonl"))
     rows = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
-    assert [row["kind"] for row in rows][-2:] == ["charge", "error"]
+    assert [row["kind"] for row in rows][-3:] == ["charge", "void", "error"]
     assert rows[-1]["where"] == "run" and rows[-1]["error"].startswith("Cancelled")

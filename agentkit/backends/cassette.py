@@ -159,7 +159,7 @@ class _Row(BaseModel, extra="forbid"):
 
 def _rows(path: Path) -> Iterator[_Row]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_bytes().splitlines()  # of text they would also end where a reply has U+2028 or the like
     except OSError as error:
         raise ConfigError(f"cassette {path} cannot be read ({error.strerror}); record it first") from error
     for number, line in enumerate(lines, start=1):

@@ -104,7 +104,7 @@ class ScriptedBackend:
             for piece in attempt.pieces[: attempt.length]:
                 await anyio.sleep(self.delay)
                 attempt.made += 1
-                yield piece
+                yield replace(piece, usage=attempt.usage()) if attempt.metered else piece
             await anyio.lowlevel.checkpoint()
             if attempt.breaks:
                 detail = f"the connection broke after {attempt.made} tokens; try again"
@@ -143,6 +143,10 @@ class _Attempt:
         self.breaks = faulty.fail_after is not None and faulty.fail_after <= self.full_length
         self.length = faulty.fail_after if self.breaks and faulty.fail_after is not None else self.full_length
         self.made = 0
+
+    @property
+    def metered(self) -> bool:
+        return self.stop_ends_billing and not self.faulty.drop_usage
 
     @property
     def truncated(self) -> bool:

@@ -218,11 +218,13 @@ def _is_strict(schema: object) -> bool:
 
 
 def _raise_error(body: Any, card: ModelCard) -> None:
-    """Raise what an error sent under status 200 means."""
+    """Raise what an error sent under status 200 means; the work had begun by then, so it may be billed."""
     error = body.get("error") if isinstance(body, Mapping) else None
     if error:
         code = error.get("code") if isinstance(error, Mapping) else None
-        raise provider_error(card, code if type(code) is int and 400 <= code < 600 else 500, body)
+        failure = provider_error(card, code if type(code) is int and 400 <= code < 600 else 500, body)
+        failure.may_be_billed = True
+        raise failure
 
 
 def _unreadable(body: Any, card: ModelCard, error: Exception) -> BadResponse:

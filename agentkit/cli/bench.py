@@ -9,17 +9,22 @@ from rich.table import Table
 
 from agentkit.cli.console import err, out, print_json, table
 from agentkit.cli.options import AsJson
+from agentkit.evals.benches.base import BENCHES
 
 if TYPE_CHECKING:
     from agentkit.evals.benches import BenchResult
 
 
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The bench.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help=f"One of {', '.join(BENCHES)}.")],
     as_json: AsJson = False,
     quick: Annotated[bool, typer.Option("--quick", help="A small run, to test the bench itself.")] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Seeds of the overspend bench.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Measurements of the others.")
+    ] = None,
     install: Annotated[bool, typer.Option(help="Create the environments of peers that are absent.")] = True,
 ) -> None:
     """Run a bench and print what it measured."""

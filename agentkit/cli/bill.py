@@ -51,7 +51,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the bill {str(path)!r}: {error}") from error
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")  # a text may hold other characters that count as line ends
     if path.suffix == ".csv":
         rows = csv.DictReader(lines, restkey="")
         for cells in rows:

@@ -66,7 +66,7 @@ def _show(catalog: Catalog, selection: Selection, minimum: Cost) -> None:
             "✓" if chosen else "–",
             component.key,
             f"{component.value:.2f}",
-            dollars(component.cost["usd"]),
+            dollars(component.cost["usd"]) if component.priced else "unknown",
             selection.reasons[component.key],
             style="" if chosen else "dim",
         )

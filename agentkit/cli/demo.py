@@ -16,9 +16,7 @@ from agentkit.cli.receipts import receipt_table
 from agentkit.types import NANO, Budget
 
 if TYPE_CHECKING:
-    from agentkit.agent import Agent
     from agentkit.answer import Answer
-    from agentkit.evals.suites.order_desk.database import Desk
     from agentkit.evals.suites.order_desk.questions import Question
 
 _PLENTY = Budget(usd="0.001", seconds=30)
@@ -38,11 +36,12 @@ def demo() -> None:
 
 
 async def _demo() -> None:
+    from agentkit.evals.suites.order_desk.agent import desk_agent
     from agentkit.evals.suites.order_desk.questions import draw_question
     from agentkit.evals.suites.order_desk.shop import demo_desk
 
     desk, rng = demo_desk(), random.Random(_SEED)
-    agent = _desk_agent(desk)
+    agent = desk_agent(desk, ["zoo:pico", "zoo:nano"])
     with Ledger.open() as ledger:
         async with ledger.scope("demo") as scope:
             for title, kind, budget in _ASKED:
@@ -53,21 +52,6 @@ async def _demo() -> None:
             _show_total(scope)
     await agent.aclose()
     desk.close()
-
-
-def _desk_agent(desk: Desk) -> Agent[str]:
-    from agentkit.agent import Agent
-    from agentkit.evals.suites.order_desk.conversations import INSTRUCTIONS
-    from agentkit.evals.suites.order_desk.tools import desk_tools
-    from agentkit.models import resolve
-    from agentkit.routers import RuleRouter
-
-    return Agent(
-        [resolve("zoo:pico"), resolve("zoo:nano")],
-        router=RuleRouter(("pico", "nano")),
-        tools=desk_tools(desk),
-        instructions=INSTRUCTIONS,
-    )
 
 
 def _show(title: str, question: Question, budget: Budget, answer: Answer[str]) -> None:

@@ -30,7 +30,7 @@ def quoted_from(quote: Quote) -> str:
     if not quote.feasible:
         return "infeasible: the budget is below the minimum, so nothing would be spent"
     if not quote.runs:
-        return "no earlier runs are known, so this is what is certain; runs are kept where trace_dir says"
+        return "no earlier runs are known, so this is what is certain; set AGENTKIT_TRACE_DIR=traces to keep them"
     if quote.runs < ENOUGH:
         return f"from {quote.runs} earlier runs, too few for p10 and p90: those are what is certain"
     return f"from {quote.runs} earlier runs; one in ten spends less than p10, and one in ten more than p90"

@@ -53,7 +53,8 @@ def _show_run(name: str, events: list[Stamped]) -> None:
 
 
 def _read(path: Path) -> Iterator[Stamped]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    # bytes, since lines of text would also end where an answer has U+2028 or the like
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             row = json.loads(line)
             version = row.pop("v")
@@ -61,7 +62,9 @@ def _read(path: Path) -> Iterator[Stamped]:
                 raise ConfigError(f"{path}:{number}: version {version} is not readable here; use a newer agentkit")
             yield _stamped(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path}:{number} is not an event of a trace; delete the line") from error
+            raise ConfigError(
+                f"{path}:{number} is not an event of a trace; name a trace file, or delete the line"
+            ) from error
 
 
 def _stamped(row: dict[str, Any]) -> Stamped:

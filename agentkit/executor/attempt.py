@@ -72,20 +72,28 @@ async def attempt(job: Job, offer: Offer, step: str) -> tuple[Completion, Cost]:
 
 
 async def call(job: Job, backend: Backend, request: Request, hold: Hold, step: str) -> tuple[Completion, Cost]:
-    """Make a call whose hold is already dispatched, and settle the hold whatever happens."""
+    """Make a call whose hold is already dispatched, and settle the hold whatever happens.
+
+    A backend that is metered is always streamed: where it is cut short, the usage seen so far is its bill.
+    """
     charge: Cost | None = None
+    reply, price = Assembler(), backend.card.price
+    metered = backend.card.capabilities.metered
     try:
-        if job.trace.streaming:
-            completion = await _stream(job, backend, request, step)
+        if metered or job.trace.streaming:
+            await _stream(job, backend, request, step, reply)
+            completion = reply.partial()
         else:
             completion = await backend.complete(request)
         if completion.usage is not None:
-            charge = completion.usage.cost(backend.card.price)
+            charge = completion.usage.cost(price)
     except BackendError as error:
         if not error.may_be_billed:
             charge = Cost(requests=1)
         raise
     finally:
+        if charge is None and metered and reply.usage is not None:
+            charge = reply.usage.cost(price)
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
         _record(job, receipt)
     return completion, receipt.charged
@@ -110,14 +118,12 @@ async def _admit(job: Job, offer: Offer, ticket: object) -> tuple[Request, Hold]
         return replace(request, max_output_tokens=cap), hold
 
 
-async def _stream(job: Job, backend: Backend, request: Request, step: str) -> Completion:
-    reply = Assembler()
+async def _stream(job: Job, backend: Backend, request: Request, step: str, reply: Assembler) -> None:
     async with aclosing(backend.stream(request)) as deltas:
         async for delta in deltas:
             reply.add(delta)
-            if delta.text:
+            if delta.text and job.trace.streaming:
                 job.emit(TextDelta(step, backend.card.name, delta.text))
-    return reply.partial()
 
 
 def _record(job: Job, receipt: Receipt) -> None:

@@ -59,9 +59,10 @@ async def reserve_finish_line(job: Job, task: str) -> FinishLine:
 
 
 async def release(job: Job, line: FinishLine) -> None:
-    """Give the hold back: the run answered without it."""
-    await line.hold.void()
-    job.emit(Voided(line.hold.id))
+    """Give the hold back if the final answer was not asked for."""
+    if line.hold.state == "reserved":
+        await line.hold.void()
+        job.emit(Voided(line.hold.id))
 
 
 async def wrap_up(job: Job, line: FinishLine, task: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from agentkit.errors import ConfigError
 
 BENCHES: Mapping[str, str] = {
+    "anytime": "agentkit.evals.benches.anytime",
     "ledger": "agentkit.evals.benches.ledger",
     "loop": "agentkit.evals.benches.loop",
     "order-desk": "agentkit.evals.benches.order_desk",

@@ -8,7 +8,8 @@ bill can be compared with its receipts.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -18,7 +19,7 @@ import anyio
 import anyio.lowlevel
 
 from agentkit.backends.fake import Faulty, Reply, Script, ScriptedBackend, calls
-from agentkit.types import NANO, Completion, Cost, ModelCard, Price, Request
+from agentkit.types import NANO, Completion, Cost, Delta, FinishReason, ModelCard, Price, Request, Usage
 
 CAP = 400
 TOOL, ANSWER = "fan_out", "All parts are in."
@@ -76,10 +77,21 @@ class Model(ScriptedBackend):
     async def complete(self, request: Request) -> Completion:
         """Return the next reply; one that was not cut counts as completed."""
         completion = await super().complete(request)
-        self.records += completion.usage is not None
-        if completion.finish_reason != "length":
-            self.completed += self.bill[-1].cost(_PRICE)
+        self._count(completion.finish_reason, completion.usage)
         return completion
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """Yield the next reply; one that was not cut counts as completed."""
+        last = Delta()
+        async with aclosing(super().stream(request)) as deltas:
+            async for last in deltas:
+                yield last
+        self._count(last.finish_reason, last.usage)
+
+    def _count(self, finish: FinishReason | None, usage: Usage | None) -> None:
+        self.records += usage is not None
+        if finish not in (None, "length"):
+            self.completed += self.bill[-1].cost(_PRICE)
 
 
 @dataclass(frozen=True, slots=True)

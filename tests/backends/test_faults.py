@@ -26,6 +26,7 @@ from agentkit.errors import (
     ContentRefused,
     ContextOverflow,
     RateLimited,
+    Unreachable,
 )
 from agentkit.http import Timeouts
 from agentkit.messages import user
@@ -274,8 +275,9 @@ async def test_a_whole_reply_without_usage_has_none() -> None:
 async def test_nobody_listens(stream: bool) -> None:
     async with raw(sending()) as url:
         pass
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(Unreachable, match="check the base URL") as caught:
         await call(url, stream)
+    assert not caught.value.may_be_billed
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -292,7 +294,7 @@ async def test_connecting_has_its_own_limit(stream: bool) -> None:
         try:
             with pytest.raises(BackendTimeout) as caught:
                 await call(url, stream, Timeouts(connect=0.2, first_token=3, total=3))
-            assert caught.value.phase == "connect"
+            assert caught.value.phase == "connect" and not caught.value.may_be_billed
         finally:
             for client in waiting:
                 client.close()

@@ -288,10 +288,12 @@ def test_a_stream_without_an_end_is_an_error() -> None:
     ],
 )
 def test_errors_inside_a_good_status(error: object, kind: type[BackendError]) -> None:
-    with pytest.raises(kind):
+    with pytest.raises(kind) as whole:
         parse_response({"error": error}, CARD)
-    with pytest.raises(kind):
+    with pytest.raises(kind) as streamed:
         replay(text_chunk("half"), {"error": error})
+    # the work had begun, so its tokens may be on the bill, rate limits included
+    assert whole.value.may_be_billed and streamed.value.may_be_billed
 
 
 JSON = st.recursive(

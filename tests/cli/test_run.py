@@ -153,12 +153,13 @@ def test_an_interrupt_leaves_nothing_held_and_the_trace_whole(folder: Path) -> N
     assert process.returncode == 130
     assert "Traceback" not in err
     events = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
-    assert [event["kind"] for event in events[-2:]] == ["charge", "error"]  # sent, perhaps billed; interrupted
+    # sent, perhaps billed; the finish line given back; interrupted
+    assert [event["kind"] for event in events[-3:]] == ["charge", "void", "error"]
     with Ledger.open("sqlite:///ledger.db") as ledger:
         assert anyio.run(ledger.verify) == []
         (balance,) = replay(ledger.events()).values()
     assert not +balance.held
-    assert balance.spent["usd"] == events[-2]["charged"]["usd"] > 0
+    assert balance.spent["usd"] == events[-3]["charged"]["usd"] > 0
 
 
 def _wait_for(file: Path, text: str) -> None:

@@ -1,11 +1,14 @@
 """The finish line: how much is held for the final answer, and what its prompt is made of."""
 
+from contextlib import suppress
+
 import pytest
 
-from agentkit.backends.fake import ScriptedBackend, calls
+from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
+from agentkit.errors import BackendUnavailable
 from agentkit.executor.finish_line import SHARE
 from agentkit.tools import tool
-from agentkit.trace import Reserved
+from agentkit.trace import Event, Reserved, Voided
 from agentkit.types import Budget
 from tests.scenario import TASK, WRAPPED, agent, card, play
 
@@ -42,3 +45,22 @@ async def test_the_finish_line_is_on_the_cheapest_model() -> None:
     answer = await agent([large, small], max_steps=1).run(TASK)
     assert [receipt.what for receipt in answer.receipts if receipt.what.startswith("finish:")] == ["finish:small"]
     assert large.requests == [] and answer.text == WRAPPED
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param([Faulty(calls(("find_order", {"number": 7})), overbill=3.0)], id="frozen"),
+        pytest.param([BackendUnavailable("scripted", "gone")], id="failure"),
+    ],
+)
+async def test_what_is_not_used_is_given_back_and_the_trace_says_so(replies: list[Reply]) -> None:
+    events: list[Event] = []
+    with suppress(BackendUnavailable):
+        async with agent(ScriptedBackend(replies)).stream(TASK, budget=Budget(tokens=700)) as stream:
+            async for event in stream:
+                if isinstance(event, Event):
+                    events.append(event)
+    line = next(event for event in events if isinstance(event, Reserved))
+    assert line.what == "finish:scripted"
+    assert [event.hold for event in events if isinstance(event, Voided)] == [line.hold]

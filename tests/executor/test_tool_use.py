@@ -5,11 +5,10 @@ import pytest
 
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger
-from agentkit.messages import unanswered_calls
 from agentkit.tools import tool
 from agentkit.trace import Settled, ToolFinished, ToolStarted
 from agentkit.types import Budget, Cost, Receipt
-from tests.scenario import TASK, agent, check_answer, check_books
+from tests.scenario import TASK, agent, check_answer, check_books, unanswered_calls
 
 pytestmark = pytest.mark.anyio
 

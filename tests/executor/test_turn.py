@@ -6,7 +6,14 @@ import pytest
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
 from agentkit.budgets import Ledger
-from agentkit.errors import BackendUnavailable, BadRequest, NoEligibleModel, RateLimited, RoutingError
+from agentkit.errors import (
+    BackendUnavailable,
+    BadRequest,
+    NoEligibleModel,
+    RateLimited,
+    RoutingError,
+    Unreachable,
+)
 from agentkit.executor.attempt import LEAST_OUTPUT
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import ToolCall, assistant
@@ -67,6 +74,7 @@ async def test_when_no_model_is_left_the_error_is_shown_to_the_model() -> None:
     ("error", "requests"),
     [
         (BackendUnavailable("pico", "gone"), 1),
+        (Unreachable("pico", "cannot be reached"), 1),
         (RateLimited("pico", "slow down"), 1),
         (BadRequest("pico", "no"), 1),
     ],
@@ -79,7 +87,7 @@ async def test_an_error_falls_over_to_the_next_model(error: Exception, requests:
         await check_books(ledger, scope, pico, nano)
     assert answer.text == ANSWER and len(pico.requests) == requests
     failed = next(receipt for receipt in answer.receipts if receipt.what == "model:pico")
-    if isinstance(error, BackendUnavailable):
+    if type(error) is BackendUnavailable:
         assert failed.charged == failed.held  # it may have been billed
     else:
         assert failed.charged == Cost(requests=1)

@@ -185,6 +185,14 @@ async def test_a_model_without_a_price_has_an_unpriced_bound(random_folder: Path
     assert not LocalBackend(replace(CARD, price=None), random_folder).bound(ask()).priced
 
 
+def test_on_a_gpu_a_bound_grows_with_its_prompt_as_that_of_a_longer_prompt(random_folder: Path) -> None:
+    """The finish line is held for a prompt that is not written yet."""
+    backend = LocalBackend(CARD, random_folder, device="cuda")
+    short, long = backend.bound(ask()), backend.bound(ask("hello again " * 20))
+    assert replace(short, input_tokens=long.input_tokens).at(8) == long.at(8) != short.at(8)
+    assert long.at(8)["gpu_us"] > short.at(8)["gpu_us"] > 0
+
+
 async def test_the_card_says_that_closing_a_stream_ends_the_bill(babbler: LocalBackend) -> None:
     capabilities = babbler.card.capabilities
     assert capabilities.stop_ends_billing and capabilities.streams_every_billed_token and capabilities.logprobs
