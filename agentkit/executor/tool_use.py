@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from agentkit.errors import BudgetError, ToolError
+from agentkit.errors import BudgetError, BudgetExceeded, Saturated, ScopeFrozen, ToolError
 from agentkit.executor.job import Job
 from agentkit.executor.room import reserve
 from agentkit.messages import ToolCall, ToolResult
@@ -61,9 +61,23 @@ async def _use(job: Job, call: ToolCall) -> ToolResult:
     except ToolError as error:
         return _finished(job, ToolResult(call.id, call.name, f"Error: {error}", is_error=True))
     await _pay(job, tool)
-    result = await invoke(tool, call, job.context, job.scope)
+    try:
+        result = await invoke(tool, call, job.context, job.scope)
+    except BudgetError as error:
+        if _is_of_this_run(job, error):
+            raise
+        # a budget of the tool's own is a failure of the tool like any other
+        result = ToolResult(call.id, call.name, f"Error: {error}", is_error=True)
     job.progress.learn(call, result)
     return _finished(job, result)
+
+
+def _is_of_this_run(job: Job, error: BudgetError) -> bool:
+    """Tell whether the run's scope, one above it or one below it refused."""
+    if not isinstance(error, BudgetExceeded | Saturated | ScopeFrozen):
+        return False
+    ours, refusing = f"{job.scope.name}/", f"{error.scope}/"
+    return ours.startswith(refusing) or refusing.startswith(ours)
 
 
 async def _pay(job: Job, tool: Tool) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger
-from agentkit.tools import tool
+from agentkit.tools import Context, tool
 from agentkit.trace import Settled, ToolFinished, ToolStarted
 from agentkit.types import Budget, Cost, Receipt
 from tests.scenario import TASK, agent, check_answer, check_books, unanswered_calls
@@ -99,3 +99,30 @@ async def test_a_tool_that_is_cancelled_is_paid_for() -> None:
     answer = await agent(backend, tools=(waits,)).run(TASK, budget=Budget(seconds=0.1))
     assert tool_receipts(answer.receipts) == ["tool:waits"]
     assert answer.spent["usd"] >= 1_000_000
+
+
+async def test_a_budget_of_the_tools_own_is_a_failure_of_the_tool() -> None:
+    """Another ledger's refusal does not end the run; one of the run's own scope does."""
+
+    @tool
+    async def mail(to: str) -> str:
+        with Ledger.open() as postage:
+            await postage.scope("stamps", limits={"usd": 1}).reserve(Cost(usd=2))
+        return "sent"
+
+    backend = ScriptedBackend([calls(("mail", {"to": "Ada"})), "There are no stamps."])
+    answer = await agent(backend, tools=(mail,)).run(TASK)
+    assert (answer.status, answer.text) == ("complete", "There are no stamps.")
+    assert "scope 'stamps' has $0.000000001 left" in backend.requests[1].messages[-1].text
+
+
+async def test_the_runs_own_refusal_inside_a_tool_ends_the_run() -> None:
+    @tool
+    async def spend(context: Context[object]) -> str:
+        assert context.scope is not None
+        await context.scope.reserve(Cost(tokens=1_000_000))
+        return "spent"
+
+    backend = ScriptedBackend([calls(("spend", {})), "Wrapped up."])
+    answer = await agent(backend, tools=(spend,)).run(TASK, budget=Budget(tokens=5_000))
+    assert (answer.status, answer.stop_reason) == ("exhausted", "limit:tokens")
