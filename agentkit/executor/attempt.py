@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+import anyio.lowlevel
+
 from agentkit.backends.base import Assembler, Backend
 from agentkit.budgets import Hold
 from agentkit.errors import BackendError, BudgetExceeded, Saturated, UnboundedCost
@@ -114,7 +116,8 @@ async def _admit(job: Job, offer: Offer, ticket: object) -> tuple[Request, Hold]
         except (BudgetExceeded, Saturated):
             if affordable < offer.least:
                 raise
-            continue  # somebody took the room between the view and the reservation: look again
+            await anyio.lowlevel.checkpoint()  # somebody took the room between view and reservation: look again
+            continue
         return replace(request, max_output_tokens=cap), hold
 
 
