@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from agentkit.agent import Agent
     from agentkit.answer import Answer
     from agentkit.budgets import Ledger, Scope
+    from agentkit.costs import Budget, Cost
     from agentkit.errors import AgentkitError
     from agentkit.loader import load
     from agentkit.tools import Context, Tool, tool
-    from agentkit.types import Budget, Cost, ModelCard, Price
+    from agentkit.types import ModelCard, Price
 
 __version__ = "0.1.0"
 
@@ -23,9 +24,9 @@ _HOME = {
     "Agent": "agentkit.agent",
     "AgentkitError": "agentkit.errors",
     "Answer": "agentkit.answer",
-    "Budget": "agentkit.types",
+    "Budget": "agentkit.costs",
     "Context": "agentkit.tools",
-    "Cost": "agentkit.types",
+    "Cost": "agentkit.costs",
     "Ledger": "agentkit.budgets",
     "ModelCard": "agentkit.types",
     "Price": "agentkit.types",

@@ -17,6 +17,7 @@ from agentkit.answer import Answer
 from agentkit.backends.base import Backend
 from agentkit.budgets import Scope
 from agentkit.composer import Composer, KnapsackComposer
+from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError
 from agentkit.executor import Sampling
 from agentkit.messages import Message
@@ -29,7 +30,6 @@ from agentkit.run import Work, is_inside_run, least_cost, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.trace import Event, JsonlSink, Sink
-from agentkit.types import Budget, Cost
 
 T = TypeVar("T", default=str)
 

@@ -7,9 +7,10 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
+from agentkit.costs import Cost
 from agentkit.messages import Message
 from agentkit.trace import Stamped
-from agentkit.types import Cost, Receipt, Status
+from agentkit.types import Receipt, Status
 
 T = TypeVar("T", default=str)
 

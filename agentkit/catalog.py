@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from agentkit.costs import Cost
 from agentkit.tools import Tool
-from agentkit.types import Cost, ModelCard, Price, Usage
+from agentkit.types import ModelCard, Price, Usage
 
 EXPECTED_TURNS = 3
 EXPECTED_REPLY_TOKENS = 64

@@ -10,13 +10,13 @@ from typing import Any
 
 from agentkit.agent import MAX_STEPS, Agent
 from agentkit.backends.base import Backend
+from agentkit.costs import Cost, nano_usd
 from agentkit.definition import Definition, read_definition
 from agentkit.errors import AgentkitError, SpecError
 from agentkit.models import from_spec
 from agentkit.routers import Router, RuleRouter
 from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, RouterSpec
 from agentkit.tools import Tool, calculate, tool
-from agentkit.types import Cost, nano_usd
 
 _BUILT_IN = {"calculate": calculate}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentkit.budgets.forecast import MEMORY, Forecast
+from agentkit.costs import Cost
 from agentkit.errors import BackendError
 from agentkit.executor.finish_line import ANSWER_TOKENS
 from agentkit.executor.turn import DEFAULT_OUTPUT
@@ -22,7 +23,7 @@ from agentkit.planner import SingleStepPlanner
 from agentkit.routers import RuleRouter
 from agentkit.run import Work, least_cost
 from agentkit.trace import Answered, Stamped
-from agentkit.types import Bound, Cost
+from agentkit.types import Bound
 
 QUOTED = ("usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us")
 """The resources of a quote."""

@@ -24,6 +24,7 @@ from agentkit.backends.base import Backend
 from agentkit.budgets import Ledger, Scope, Tracker
 from agentkit.catalog import Catalog
 from agentkit.composer import Composer
+from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
 from agentkit.executor import (
     FinishLine,
@@ -45,7 +46,7 @@ from agentkit.planner import Planner, Step
 from agentkit.routers import Router
 from agentkit.tools import Registry, Tool
 from agentkit.trace import Answered, Composed, Event, Failed, Planned, RunStarted, Sink, Trace
-from agentkit.types import Budget, Completion, Cost, Status
+from agentkit.types import Completion, Status
 
 T = TypeVar("T", default=str)
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from agentkit.costs import Budget
 from agentkit.errors import ConfigError
-from agentkit.types import Budget
 
 _BUDGET_EXAMPLE = "usd=0.10,seconds=120,tool_calls=50"
 

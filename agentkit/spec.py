@@ -29,7 +29,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from agentkit.types import MAX_AMOUNT, NANO, Budget, Price
+from agentkit.costs import MAX_AMOUNT, NANO, Budget
+from agentkit.types import Price
 from agentkit.yaml_reader import NUMBER
 
 BuiltinTool = Literal["calculate"]

@@ -16,8 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TextIO
 
+from agentkit.costs import Cost
 from agentkit.errors import ConfigError
-from agentkit.types import Cost, Status
+from agentkit.types import Status
 
 VERSION = 1
 

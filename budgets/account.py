@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from agentkit.types import MAX_AMOUNT, Cost, HoldState, Receipt
+from agentkit.costs import MAX_AMOUNT, Cost
+from agentkit.types import HoldState, Receipt
 
 NOTHING = Cost()
 NOBODY = ""

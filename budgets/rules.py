@@ -19,6 +19,7 @@ from typing import Final
 
 from agentkit.budgets.account import NOBODY, NOTHING, Account, Ask, EventKind, Line, Record
 from agentkit.budgets.store import Books
+from agentkit.costs import MAX_AMOUNT, Cost
 from agentkit.errors import (
     BudgetError,
     BudgetExceeded,
@@ -29,7 +30,7 @@ from agentkit.errors import (
     ScopeFrozen,
     UnknownHold,
 )
-from agentkit.types import MAX_AMOUNT, Cost, HoldState, Receipt, ScopeView
+from agentkit.types import HoldState, Receipt, ScopeView
 
 _ENDING: Final[dict[HoldState, EventKind]] = {"settled": "settle", "voided": "void", "charged_full": "charge"}
 

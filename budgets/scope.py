@@ -11,8 +11,9 @@ import anyio
 from agentkit.budgets import rules
 from agentkit.budgets.account import Ask
 from agentkit.budgets.store import Store
+from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError, Saturated
-from agentkit.types import Budget, Cost, HoldState, Receipt, ScopeView
+from agentkit.types import HoldState, Receipt, ScopeView
 
 _TRIES_PER_RECOVERY: Final = 8  # the first 0.6 s after a wait began, then every 2 s
 

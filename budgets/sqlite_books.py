@@ -9,7 +9,8 @@ from sqlite3 import Connection
 from typing import Any
 
 from agentkit.budgets.account import NOBODY, Account, EventKind, LedgerEvent, Line, Record
-from agentkit.types import Cost, Receipt
+from agentkit.costs import Cost
+from agentkit.types import Receipt
 
 _HOLD_COLUMNS = "id, account, what, owner, state, asked, held, charged, estimated, overrun"
 _SAVE_HOLD = f"""

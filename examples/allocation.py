@@ -13,7 +13,8 @@ from agentkit import Agent, Budget, Ledger
 from agentkit.backends import ScriptedBackend
 from agentkit.budgets.allocation import allocate
 from agentkit.budgets.allocation_samples import best_of_k_after, break_even
-from agentkit.types import Request, nano_usd
+from agentkit.costs import nano_usd
+from agentkit.types import Request
 
 PILOT = {"easy": (9, 1), "fair": (4, 6), "hard": (1, 9)}
 """What a pilot of ten samples a question told: right, wrong."""

@@ -11,7 +11,7 @@ import anyio
 
 from agentkit import Agent, Budget, Ledger
 from agentkit.backends import ScriptedBackend
-from agentkit.types import nano_usd
+from agentkit.costs import nano_usd
 
 
 async def main() -> None:

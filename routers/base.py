@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agentkit.types import Completion, Cost, ModelCard, ScopeView
+from agentkit.costs import Cost
+from agentkit.types import Completion, ModelCard, ScopeView
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentkit.costs import Cost
 from agentkit.routers.base import Call, Decision, Outcome, Query, Stop
-from agentkit.types import Cost, ModelCard, ScopeView
+from agentkit.types import ModelCard, ScopeView
 
 
 class RuleRouter:

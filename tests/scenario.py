@@ -7,9 +7,10 @@ from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger, Scope
+from agentkit.costs import Cost
 from agentkit.messages import Message, ToolCall
 from agentkit.tools import Tool, tool
-from agentkit.types import Completion, Cost, ModelCard, Price, Request
+from agentkit.types import Completion, ModelCard, Price, Request
 
 ANSWER = "The order has shipped and arrives on Monday."
 WRAPPED = "Wrapped up from the facts."

@@ -10,6 +10,7 @@ from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import Faulty, ScriptedBackend, calls
 from agentkit.budgets import Ledger
+from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.executor.attempt import LEAST_OUTPUT
 from agentkit.executor.turn import DEFAULT_OUTPUT
@@ -17,7 +18,7 @@ from agentkit.messages import user
 from agentkit.run import is_inside_run
 from agentkit.tools import Context, tool
 from agentkit.trace import Event, RunStarted, Stamped, TextDelta, ToolFinished
-from agentkit.types import Budget, Completion, Cost, Request
+from agentkit.types import Completion, Request
 from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, find_order
 
 pytestmark = pytest.mark.anyio

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.catalog import EXPECTED_TURNS, LEAST_RELEVANCE, UNKNOWN_QUALITY, Catalog, Component
+from agentkit.costs import Cost
 from agentkit.tools import Tool, tool
-from agentkit.types import Cost, ToolSpec
+from agentkit.types import ToolSpec
 from tests.scenario import card, find_customer, find_order
 
 TEXTS = st.text(st.characters(categories=["L", "N", "Zs", "P"]), max_size=60)

@@ -7,11 +7,11 @@ import pytest
 
 from agentkit.agent import MAX_STEPS, Agent
 from agentkit.backends.openai import OpenAIBackend
+from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
 from agentkit.routers import RuleRouter
-from agentkit.types import Budget, Cost
 
 HEAD = """\
 version: 1

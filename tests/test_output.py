@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from agentkit.agent import Agent
 from agentkit.backends.fake import ScriptedBackend
+from agentkit.costs import Budget
 from agentkit.errors import OutputError
 from agentkit.output import OutputType
-from agentkit.types import Budget
 from tests.scenario import TASK, card, check_answer
 
 pytestmark = pytest.mark.anyio

@@ -12,11 +12,12 @@ import pytest
 from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import ScriptedBackend, calls
+from agentkit.costs import Budget
 from agentkit.errors import ContextOverflow, UnboundedCost
 from agentkit.quote import QUOTED, Quote
 from agentkit.routers import Decision, Stop
 from agentkit.tools import tool
-from agentkit.types import Bound, Budget, Completion, ModelCard, Request
+from agentkit.types import Bound, Completion, ModelCard, Request
 from tests.scenario import card
 
 pytestmark = pytest.mark.anyio

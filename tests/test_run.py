@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
 from agentkit.budgets import Ledger
+from agentkit.costs import Budget, Cost
 from agentkit.errors import (
     BackendUnavailable,
     BudgetExceeded,
@@ -22,7 +23,7 @@ from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import Plan, Step
 from agentkit.tools import tool
 from agentkit.trace import Answered, Charged, Failed, Reserved, Settled, Voided
-from agentkit.types import Bound, Budget, Completion, Cost, Request
+from agentkit.types import Bound, Completion, Request
 from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, play, unanswered_calls
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,10 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
+from agentkit.costs import Budget
 from agentkit.schema import json_schema
 from agentkit.spec import Capability
-from agentkit.types import Budget, Capabilities
+from agentkit.types import Capabilities
 from agentkit.yaml_reader import parse_yaml
 from tests.definitions.cases import BAD, MEANING, SHAPE
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentkit.costs import Budget
 from agentkit.errors import ConfigError
 from agentkit.settings import Settings, parse_budget
-from agentkit.types import Budget
 
 SOURCES = ("argument", "environment", "project", "user", "default")
 

@@ -10,8 +10,8 @@ import pytest
 
 from agentkit import Agent, trace
 from agentkit.backends import ScriptedBackend
+from agentkit.costs import Cost
 from agentkit.trace import Answered, Composed, Event, JsonlSink, RunStarted, Stamped, TextDelta, Trace
-from agentkit.types import Cost
 from tests.scenario import TASK, agent
 
 KINDS = set(

@@ -17,10 +17,11 @@ from typing import Any, overload
 from anyio import to_thread
 from pydantic_core import SchemaValidator, core_schema
 
+from agentkit.costs import Cost, nano_usd
 from agentkit.errors import ConfigError
 from agentkit.tools import docstring
 from agentkit.tools.context import Context
-from agentkit.types import Cost, ToolSpec, nano_usd
+from agentkit.types import ToolSpec
 
 Handler = Callable[[Mapping[str, Any], Context[Any]], Awaitable[object]]
 """Runs one call: the parsed arguments and the context in, the result out."""

@@ -19,9 +19,10 @@ import anyio
 import anyio.lowlevel
 
 from agentkit.backends.base import Assembler
+from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, BadRequest
 from agentkit.messages import ToolCall, assistant
-from agentkit.types import Bound, Completion, Cost, Delta, ModelCard, Price, Request, ToolCallDelta, Usage
+from agentkit.types import Bound, Completion, Delta, ModelCard, Price, Request, ToolCallDelta, Usage
 
 _TOKEN = re.compile(r"\S+\s*|\s+")
 

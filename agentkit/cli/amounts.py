@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from agentkit.types import NANO, RESOURCES
+from agentkit.costs import NANO, RESOURCES
 
 
 def dollars(nano_usd: int) -> str:

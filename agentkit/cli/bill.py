@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agentkit.costs import Cost, nano_usd
 from agentkit.errors import ConfigError
-from agentkit.types import Cost, nano_usd
 
 Bill = dict[str, dict[str, int]]
 

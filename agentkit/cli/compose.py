@@ -11,8 +11,8 @@ from agentkit.cli.amounts import brief, dollars, plain
 from agentkit.cli.console import err, out, print_json, table
 from agentkit.cli.exits import ExitCode
 from agentkit.cli.options import AsJson, File, Limits, Task
+from agentkit.costs import Cost
 from agentkit.settings import Settings
-from agentkit.types import Cost
 
 if TYPE_CHECKING:
     from agentkit.catalog import Catalog, Selection

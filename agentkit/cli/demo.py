@@ -13,7 +13,7 @@ from agentkit.budgets import Ledger, Scope
 from agentkit.cli.amounts import dollars, listed
 from agentkit.cli.console import err, out
 from agentkit.cli.receipts import receipt_table
-from agentkit.types import NANO, Budget
+from agentkit.costs import NANO, Budget
 
 if TYPE_CHECKING:
     from agentkit.answer import Answer

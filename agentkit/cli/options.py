@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from agentkit.costs import Budget
 from agentkit.errors import ConfigError
 from agentkit.settings import parse_budget
-from agentkit.types import Budget
 
 
 def _budget(text: str) -> Budget:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from agentkit.cli.amounts import listed
 from agentkit.cli.timeline import describe
+from agentkit.costs import Cost
 from agentkit.trace import (
     Charged,
     Event,
@@ -22,7 +23,6 @@ from agentkit.trace import (
     ToolFinished,
     ToolStarted,
 )
-from agentkit.types import Cost
 
 _WORTH_A_LINE = (Routed, ToolStarted, ToolFinished, Retried, Failed, Overrun)
 

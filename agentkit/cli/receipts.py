@@ -9,7 +9,8 @@ from rich.text import Text
 
 from agentkit.cli.amounts import dollars, plain
 from agentkit.cli.console import table
-from agentkit.types import Cost, Receipt
+from agentkit.costs import Cost
+from agentkit.types import Receipt
 
 if TYPE_CHECKING:
     from agentkit.answer import Answer

@@ -16,8 +16,8 @@ from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
 from agentkit.cli.quotes import quote_json, quote_table, quoted_from
 from agentkit.cli.receipts import answer_json, receipt_table
+from agentkit.costs import Budget
 from agentkit.trace import JsonlSink, Sink
-from agentkit.types import Budget
 
 if TYPE_CHECKING:
     from agentkit.agent import Agent

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from agentkit.budgets import Ledger, replay
 from agentkit.cli.amounts import shown
+from agentkit.costs import NANO
 from agentkit.errors import ConfigError, MissingExtra
-from agentkit.types import NANO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

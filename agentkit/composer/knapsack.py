@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentkit.catalog import Catalog, Component, Selection
-from agentkit.types import NANO, Cost
+from agentkit.costs import NANO, Cost
 
 LARGEST = 24
 """Components the exact solver takes; of a larger catalog those with the most value per cost."""

@@ -14,11 +14,12 @@ import anyio.lowlevel
 
 from agentkit.backends.base import Assembler, Backend
 from agentkit.budgets import Hold
+from agentkit.costs import Cost
 from agentkit.errors import BackendError, BudgetExceeded, Saturated, UnboundedCost
 from agentkit.executor.job import Job
 from agentkit.executor.room import reserve
 from agentkit.trace import Charged, Overrun, Reserved, Settled, TextDelta
-from agentkit.types import Bound, Completion, Cost, Receipt, Request
+from agentkit.types import Bound, Completion, Receipt, Request
 
 LEAST_OUTPUT = 16
 """Tokens; an answer under a smaller cap is not worth its prompt."""

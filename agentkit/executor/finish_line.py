@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from agentkit.backends.base import Backend
 from agentkit.budgets import Hold
+from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, ContextOverflow
 from agentkit.executor.attempt import Offer, call
 from agentkit.executor.job import Job
 from agentkit.messages import system, user
 from agentkit.trace import Dispatched, Reserved, Voided
-from agentkit.types import Bound, Cost, Request
+from agentkit.types import Bound, Request
 from agentkit.wrap_up import wrap_up_prompt
 
 FACT_TOKENS = 384

@@ -9,9 +9,9 @@ from __future__ import annotations
 import anyio
 
 from agentkit.budgets import Hold
+from agentkit.costs import Cost
 from agentkit.errors import Saturated
 from agentkit.executor.job import Job
-from agentkit.types import Cost
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentkit.backends.base import Backend
+from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, NoEligibleModel, RoutingError
 from agentkit.executor.attempt import Offer, attempt
 from agentkit.executor.job import Job
@@ -13,7 +14,7 @@ from agentkit.executor.tool_use import problems_of
 from agentkit.messages import Message
 from agentkit.routers import Call, Outcome, Query
 from agentkit.trace import Failed, Retried, Routed, Verified
-from agentkit.types import Completion, Cost, Request, ScopeView, ToolSpec
+from agentkit.types import Completion, Request, ScopeView, ToolSpec
 
 DEFAULT_OUTPUT = 1_024
 """Tokens a turn may produce when the agent does not say."""

@@ -19,7 +19,8 @@ import anyio
 import anyio.lowlevel
 
 from agentkit.backends.fake import Faulty, Reply, Script, ScriptedBackend, calls
-from agentkit.types import NANO, Completion, Cost, Delta, FinishReason, ModelCard, Price, Request, Usage
+from agentkit.costs import NANO, Cost
+from agentkit.types import Completion, Delta, FinishReason, ModelCard, Price, Request, Usage
 
 CAP = 400
 TOOL, ANSWER = "fan_out", "All parts are in."

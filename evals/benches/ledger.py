@@ -22,9 +22,9 @@ import anyio
 
 from agentkit.budgets import Ledger, Scope
 from agentkit.budgets.owner import file_system
+from agentkit.costs import Cost
 from agentkit.evals.benches.base import BenchResult, Options, environment
 from agentkit.evals.statistics import bootstrap_median
-from agentkit.types import Cost
 
 BATCHES, QUICK_BATCHES = 60, 3
 PAIRS_PER_BATCH = 500

@@ -19,13 +19,13 @@ import anyio
 
 from agentkit.agent import Agent
 from agentkit.answer import Answer
+from agentkit.costs import NANO, Budget, Cost
 from agentkit.evals.benches.base import BenchResult, Options, environment
 from agentkit.evals.benches.fanout import ANSWER, BILLS, CAP, LIMITS, Scenario, World
 from agentkit.evals.benches.holds import POLICIES, run_under
 from agentkit.evals.benches.peers.environment import PEERS, PeerAbsent, worker
 from agentkit.evals.statistics import wilson
 from agentkit.tools import Context, tool
-from agentkit.types import NANO, Budget, Cost
 
 CHILDREN = (1, 8, 32, 128)
 SEEDS, QUICK_SEEDS = 1_000, 20

@@ -20,6 +20,7 @@ import anyio
 from agentkit import Agent, Answer, Budget, ModelCard, Price, tool
 from agentkit.backends import ScriptedBackend, calls
 from agentkit.budgets.cost_model import Decoder, effective_flops, unified_cost
+from agentkit.costs import NANO
 from agentkit.evals.benches.base import BenchResult, Options
 from agentkit.evals.statistics import wilson
 from agentkit.evals.suites.order_desk.agent import desk_agent, draw_questions
@@ -28,7 +29,7 @@ from agentkit.local_models import LocalBackend
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.zoo import CARDS, folder
 from agentkit.quote import Quote
-from agentkit.types import NANO, Completion, Request, Usage
+from agentkit.types import Completion, Request, Usage
 
 HISTORY = 100
 RUNS, SCRIPTED_RUNS = 500, 1_000

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from agentkit.backends import Assembler, Faulty, ScriptedBackend, calls
 from agentkit.backends.fake import Script
+from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, BadRequest, RateLimited
 from agentkit.messages import assistant, user
-from agentkit.types import Completion, Cost, Delta, ModelCard, Price, Request, TokenLogprob, ToolSpec, Usage
+from agentkit.types import Completion, Delta, ModelCard, Price, Request, TokenLogprob, ToolSpec, Usage
 
 pytestmark = pytest.mark.anyio
 

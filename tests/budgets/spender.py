@@ -15,7 +15,7 @@ from unittest.mock import patch
 import anyio
 
 from agentkit.budgets import Ledger
-from agentkit.types import Cost
+from agentkit.costs import Cost
 
 # A server that has all modules loaded forks the spenders: their deaths are cheap, so there can be many.
 SERVER = multiprocessing.get_context("forkserver")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentkit.budgets import Ledger, replay
+from agentkit.costs import Cost
 from agentkit.errors import LedgerError
-from agentkit.types import Cost
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from agentkit.budgets import Ledger
-from agentkit.types import Cost
+from agentkit.costs import Cost
 from tests.budgets.spender import read_bill, spending
 
 SPENDERS = 8

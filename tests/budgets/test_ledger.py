@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from agentkit.budgets import Hold, Ledger, Scope, waiting
+from agentkit.costs import MAX_AMOUNT, Cost
 from agentkit.errors import (
     BudgetExceeded,
     ConfigError,
@@ -22,7 +23,6 @@ from agentkit.errors import (
     ScopeFrozen,
     UnknownHold,
 )
-from agentkit.types import MAX_AMOUNT, Cost
 
 pytestmark = pytest.mark.anyio
 CALL = Cost({"usd": 40, "tool_calls": 1, "tool_calls[search]": 1})

@@ -15,8 +15,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from agentkit.budgets import Ledger, replay
 from agentkit.budgets.scope import Hold, Scope
+from agentkit.costs import Cost
 from agentkit.errors import BudgetError
-from agentkit.types import Cost
 from tests.budgets.model import Model, Vector
 
 RESOURCES = ("usd", "tokens", "tool_calls[search]")

@@ -11,8 +11,9 @@ import pytest
 
 from agentkit.budgets import Ledger
 from agentkit.budgets.store import Orphans
+from agentkit.costs import Cost
 from agentkit.errors import ConfigError, HoldStateError
-from agentkit.types import Cost, Receipt
+from agentkit.types import Receipt
 
 pytestmark = pytest.mark.anyio
 

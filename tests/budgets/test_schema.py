@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from agentkit.budgets import Ledger, schema
+from agentkit.costs import Cost
 from agentkit.errors import LedgerError
-from agentkit.types import Cost
 
 # As version 1 wrote it: a scope with a limit of $10, $3 spent and a dead owner's call under way at $2.
 VERSION_1 = """

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from agentkit.budgets import Ledger, Scope, owner
+from agentkit.costs import Cost
 from agentkit.errors import LedgerError, Saturated
-from agentkit.types import Cost
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_a_waiter_gets_what_a_killed_process_held(url: str) -> None:
     program = f"""
 import anyio
 from agentkit.budgets import Ledger
-from agentkit.types import Cost
+from agentkit.costs import Cost
 async def main():
     await Ledger.open({url!r}).scope("app").reserve(Cost(usd=10))
     print("held", flush=True)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.budgets import Tracker
-from agentkit.types import Cost, ScopeView
+from agentkit.costs import Cost
+from agentkit.types import ScopeView
 
 BANDS = ["CRITICAL", "LOW", "MEDIUM", "HIGH"]
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agentkit.budgets import Ledger
+from agentkit.costs import Cost
 from agentkit.errors import BudgetExceeded, ConfigError
-from agentkit.types import Cost
 
 pytestmark = pytest.mark.anyio
 DAY, MONTH = {"usd": 10}, {"usd": 25}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.cli.amounts import brief, dollars, listed, plain, shown
-from agentkit.types import MAX_AMOUNT, NANO, Cost
+from agentkit.costs import MAX_AMOUNT, NANO, Cost
 
 
 @given(st.integers(0, MAX_AMOUNT))

@@ -10,7 +10,7 @@ import pytest
 
 from agentkit.budgets import Ledger
 from agentkit.cli.waterfall import Step, waterfall
-from agentkit.types import Cost, nano_usd
+from agentkit.costs import Cost, nano_usd
 from tests.cli.conftest import Cli
 
 

@@ -5,8 +5,8 @@ from io import StringIO
 from rich.console import Console
 
 from agentkit.cli.progress import Progress
+from agentkit.costs import Cost
 from agentkit.trace import Event, RunStarted, Settled, Stamped, ToolStarted
-from agentkit.types import Cost
 
 SHOW_CURSOR = "\x1b[?25h"
 

@@ -6,6 +6,7 @@ import pytest
 
 from agentkit import trace
 from agentkit.cli.timeline import describe
+from agentkit.costs import Cost
 from agentkit.trace import (
     Answered,
     Charged,
@@ -28,7 +29,6 @@ from agentkit.trace import (
     Verified,
     Voided,
 )
-from agentkit.types import Cost
 from tests.cli.conftest import Cli
 
 COST = Cost(usd=12_000, tokens=9)

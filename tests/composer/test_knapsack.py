@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentkit.catalog import Catalog, Component
 from agentkit.composer import KnapsackComposer
 from agentkit.composer.knapsack import LARGEST
-from agentkit.types import NANO, Cost
+from agentkit.costs import NANO, Cost
 
 # values are multiples of 1/64, so that sums are exact whatever their order
 VALUES = st.integers(0, 64).map(lambda n: n / 64)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkit.backends.fake import Faulty
+from agentkit.costs import Cost
 from agentkit.errors import ConfigError
 from agentkit.evals.benches import BENCHES, BenchResult, Options, load
 from agentkit.evals.benches.core_install import sizes
@@ -21,7 +22,7 @@ from agentkit.evals.benches.overspend import run
 from agentkit.evals.benches.peers.environment import PEERS, PeerAbsent, interpreter, worker
 from agentkit.evals.statistics import bootstrap_median, wilson
 from agentkit.messages import user
-from agentkit.types import Cost, Request
+from agentkit.types import Request
 
 
 # ---------------------------------------------------------------- statistics

@@ -11,6 +11,7 @@ import pytest
 
 from agentkit import Agent, Budget
 from agentkit.budgets import Ledger, Tracker
+from agentkit.costs import Cost
 from agentkit.errors import ToolFailed
 from agentkit.evals.suites.order_desk.agent import desk_agent, draw_questions, score
 from agentkit.evals.suites.order_desk.conversations import Lessons
@@ -24,7 +25,7 @@ from agentkit.local_models import LocalBackend
 from agentkit.local_models.zoo import CARDS, folder
 from agentkit.messages import ToolCall
 from agentkit.tools import invoke
-from agentkit.types import Conversation, Cost
+from agentkit.types import Conversation
 from agentkit.wrap_up import wrap_up_prompt
 
 pytestmark = pytest.mark.anyio

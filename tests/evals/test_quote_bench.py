@@ -8,11 +8,11 @@ import anyio
 import pytest
 from safetensors import safe_open
 
+from agentkit.costs import NANO, Cost
 from agentkit.evals.benches import Options
 from agentkit.evals.benches.quote import Trial, _decoder, _measured, _normal_ranges, _script
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.zoo import CARDS, folder
-from agentkit.types import NANO, Cost
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from contextlib import suppress
 import pytest
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
+from agentkit.costs import Budget
 from agentkit.errors import BackendUnavailable
 from agentkit.executor.finish_line import SHARE
 from agentkit.tools import tool
 from agentkit.trace import Event, Reserved, Voided
-from agentkit.types import Budget
 from tests.scenario import TASK, WRAPPED, agent, card, play
 
 pytestmark = pytest.mark.anyio

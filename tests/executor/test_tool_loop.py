@@ -3,7 +3,7 @@
 import pytest
 
 from agentkit.backends.fake import ScriptedBackend, calls
-from agentkit.types import Budget
+from agentkit.costs import Budget
 from tests.scenario import TASK, agent
 
 pytestmark = pytest.mark.anyio

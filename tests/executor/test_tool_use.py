@@ -5,9 +5,10 @@ import pytest
 
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger
+from agentkit.costs import Budget, Cost
 from agentkit.tools import Context, tool
 from agentkit.trace import Settled, ToolFinished, ToolStarted
-from agentkit.types import Budget, Cost, Receipt
+from agentkit.types import Receipt
 from tests.scenario import TASK, agent, check_answer, check_books, unanswered_calls
 
 pytestmark = pytest.mark.anyio

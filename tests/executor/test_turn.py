@@ -6,6 +6,7 @@ import pytest
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
 from agentkit.budgets import Ledger
+from agentkit.costs import Budget, Cost
 from agentkit.errors import (
     BackendUnavailable,
     BadRequest,
@@ -19,7 +20,7 @@ from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import ToolCall, assistant
 from agentkit.routers import Call
 from agentkit.trace import Retried, Verified
-from agentkit.types import Budget, Capabilities, Completion, Cost, Request
+from agentkit.types import Capabilities, Completion, Request
 from tests.scenario import ANSWER, TASK, agent, card, check_answer, check_books
 
 pytestmark = pytest.mark.anyio

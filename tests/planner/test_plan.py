@@ -4,9 +4,10 @@ import anyio
 import pytest
 
 from agentkit.catalog import Selection
+from agentkit.costs import Cost
 from agentkit.errors import PlanError
 from agentkit.planner import Plan, SingleStepPlanner, Step
-from agentkit.types import Cost, ScopeView
+from agentkit.types import ScopeView
 
 BROKEN = {
     "no steps": ((), "at least one step"),

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from agentkit.costs import Cost
 from agentkit.messages import assistant
 from agentkit.routers import Outcome, Query, Router, RuleRouter
-from agentkit.types import Capabilities, Completion, Cost, ModelCard, ScopeView
+from agentkit.types import Capabilities, Completion, ModelCard, ScopeView
 from tests.scenario import card
 
 ROUTERS: dict[str, Router] = {

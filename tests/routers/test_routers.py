@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentkit.costs import Cost
 from agentkit.routers import Call, Outcome, Router, RuleRouter, Stop
-from agentkit.types import Cost
 from tests.routers.cases import ALL, BOUNDS, CASES, FAILED, INVALID, ROUTERS, VALID, Case, outcome
 from tests.scenario import card
 

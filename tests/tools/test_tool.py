@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from agentkit.costs import Cost
 from agentkit.errors import ConfigError
 from agentkit.tools import Context, Tool, tool
-from agentkit.types import Cost, ToolSpec
+from agentkit.types import ToolSpec
 
 
 def weather(city: str, days: int = 1) -> str:

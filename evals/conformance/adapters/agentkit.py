@@ -10,12 +10,13 @@ from agentkit.agent import Agent
 from agentkit.backends.base import whole
 from agentkit.backends.fake import calls
 from agentkit.budgets import Ledger, Scope
+from agentkit.costs import Budget
 from agentkit.errors import BackendUnavailable
 from agentkit.evals.conformance.provider import PROMPT_TOKENS, Child, Provider, ProviderDown
 from agentkit.evals.conformance.subject import Feature, Recorded, Work
 from agentkit.messages import assistant
 from agentkit.tools import Context, tool
-from agentkit.types import Bound, Budget, Completion, Delta, ModelCard, Request, Usage
+from agentkit.types import Bound, Completion, Delta, ModelCard, Request, Usage
 
 _PARENT = Child(-1, length=5, cap=32)
 

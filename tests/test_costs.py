@@ -1,11 +1,11 @@
-"""The vocabulary: what it refuses, and how it says so."""
+"""Amounts and budgets: what they refuse, and how it says so."""
 
 import re
 from decimal import Decimal
 
 import pytest
 
-from agentkit.types import Budget
+from agentkit.costs import Budget
 
 
 @pytest.mark.parametrize(
