@@ -1,9 +1,10 @@
 """The catalog: every tool and model a run could use, with what it would cost and what it is expected to add.
 
 Value and cost are predictions for one task. A tool's value is the share of its rare words that the task mentions
-(its prior relevance); its cost is its schema, read again on every turn, and the price of one call. A model's value
-is its quality prior; its cost is the prompt and a typical reply: on every turn for the cheapest, which is called
-first, and once for each of the others, which it falls back to.
+(its prior relevance); its cost is its schema and the price of one call. A model's value is its quality prior; its
+cost is the prompt and a short reply. Both are of one turn: the composer then rules out what not even one turn can
+afford, and leaves the rest to the ledger. Priced for more turns, tools were dropped that the work could have paid
+for, and a model without its tools answers all the same (`agentkit bench anytime`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from agentkit.costs import Cost
 from agentkit.tools import Tool
 from agentkit.types import ModelCard, Price, Usage
 
-EXPECTED_TURNS = 3
-EXPECTED_REPLY_TOKENS = 64
+EXPECTED_REPLY_TOKENS = 16
 CHARACTERS_PER_TOKEN = 4
 UNKNOWN_QUALITY = 0.5
 LEAST_RELEVANCE = 0.05
@@ -63,7 +63,7 @@ class Catalog:
         relevance = _relevance(task, [f"{tool.name} {tool.spec.description}" for tool in tools])
         return cls(
             (
-                *(_model_component(card, task, prompt, EXPECTED_TURNS if card is reader else 1) for card in cards),
+                *(_model_component(card, task, prompt) for card in cards),
                 *(_tool_component(tool, value, reader) for tool, value in zip(tools, relevance, strict=True)),
             )
         )
@@ -83,15 +83,15 @@ class Selection:
     more: str = ""
 
 
-def _model_component(card: ModelCard, task: str, prompt: str, turns: int) -> Component:
-    read = turns * (len(task) + len(prompt)) // CHARACTERS_PER_TOKEN
-    usage = Usage(input_tokens=read, output_tokens=turns * EXPECTED_REPLY_TOKENS)
+def _model_component(card: ModelCard, task: str, prompt: str) -> Component:
+    read = (len(task) + len(prompt)) // CHARACTERS_PER_TOKEN
+    usage = Usage(input_tokens=read, output_tokens=EXPECTED_REPLY_TOKENS)
     value = UNKNOWN_QUALITY if card.quality is None else card.quality
     return Component(card.name, "model", _cost(usage, card.price), value, card.price is not None)
 
 
 def _tool_component(tool: Tool, relevance: float, reader: ModelCard | None) -> Component:
-    usage = Usage(input_tokens=EXPECTED_TURNS * _schema_characters(tool) // CHARACTERS_PER_TOKEN)
+    usage = Usage(input_tokens=_schema_characters(tool) // CHARACTERS_PER_TOKEN)
     return Component(tool.name, "tool", _cost(usage, reader.price if reader else None, tool.cost), relevance)
 
 

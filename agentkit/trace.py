@@ -92,6 +92,15 @@ class Dispatched(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Extended(Event):
+    """A hold was made larger by `more`."""
+
+    kind: ClassVar[str] = "extend"
+    hold: str
+    more: Cost
+
+
+@dataclass(frozen=True, slots=True)
 class Settled(Event):
     """A hold was charged with what its usage record says."""
 

@@ -9,6 +9,7 @@ from agentkit.trace import (
     Composed,
     Dispatched,
     Event,
+    Extended,
     Failed,
     Overrun,
     Planned,
@@ -60,6 +61,8 @@ def _describe_hold(event: Event) -> str:
             return f"{event.what} holds {brief(event.cost)}"
         case Dispatched():
             return f"{event.hold} leaves"
+        case Extended():
+            return f"{event.hold} holds {brief(event.more)} more"
         case Settled():
             return f"{event.what} cost {brief(event.charged)}"
         case Voided():

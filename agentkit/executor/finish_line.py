@@ -2,28 +2,30 @@
 
 The wrap-up prompt is one self-contained message with as many facts as the hold covers; the oldest are dropped, and
 the last one left is shortened. The hold is what the cheapest model needs for it; the least hold, without facts and
-at the least cap, is the published minimum of a run.
+at the least cap, is the published minimum of a run. What the work leaves over is added before the wrap-up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agentkit.backends.base import Backend
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
-from agentkit.errors import AgentkitError, BackendError, BudgetError, ContextOverflow
+from agentkit.errors import AgentkitError, BackendError, BudgetError, BudgetExceeded, ContextOverflow, Saturated
 from agentkit.executor.attempt import Offer, call
 from agentkit.executor.job import Job
 from agentkit.messages import system, user
-from agentkit.trace import Dispatched, Reserved, Voided
+from agentkit.trace import Dispatched, Extended, Reserved, Voided
 from agentkit.types import Bound, Request
 from agentkit.wrap_up import wrap_up_prompt
 
 FACT_TOKENS = 384
 ANSWER_TOKENS = 160
 LEAST_ANSWER_TOKENS = 32
+FACT_STEP = 16
 LEAST_FACT = 40
 """Characters; a fact cut shorter says nothing."""
 SHARE = 16
@@ -68,6 +70,7 @@ async def release(job: Job, line: FinishLine) -> None:
 
 async def wrap_up(job: Job, line: FinishLine, task: str) -> str:
     """Ask for the final answer from the facts so far, on the hold; returns its text, else what is known."""
+    line = await _grown(job, line, task)
     request = _fitted(job, line, task)
     try:
         await line.hold.dispatch()
@@ -110,6 +113,24 @@ def _size(bound: Bound, available: Mapping[str, int]) -> tuple[int, int]:
         if all(cost[name] * SHARE <= room for name, room in available.items() if name != "requests"):
             return facts, cap
     return 0, LEAST_ANSWER_TOKENS
+
+
+async def _grown(job: Job, line: FinishLine, task: str) -> FinishLine:
+    """Add to the hold what the work left over: room for the facts there are, then for a longer answer."""
+    free = job.scope.view().available
+    room = {name: left + line.hold.held[name] for name, left in free.items()}
+    bound = Offer.make(line.backend, _request(job, line.backend, task, (), ANSWER_TOKENS), free).bound
+    facts = min(FACT_TOKENS, sum(len(fact.encode()) + len("\n- ") for fact in job.progress.facts))
+    for tokens in range(bound.input_tokens + facts, line.input_tokens, -FACT_STEP):
+        larger = replace(bound, input_tokens=tokens)
+        cap = larger.affordable_cap(room, min(ANSWER_TOKENS, line.backend.card.max_output_tokens))
+        if cap >= line.output_cap:
+            with suppress(BudgetExceeded, Saturated):  # somebody else took the room: the line is as it was
+                more = larger.at(cap).minus(line.hold.held)
+                await line.hold.extend(more)
+                job.emit(Extended(line.hold.id, more))
+                return replace(line, input_tokens=tokens, output_cap=cap)
+    return line
 
 
 def _fitted(job: Job, line: FinishLine, task: str) -> Request:

@@ -9,7 +9,7 @@ from agentkit.costs import Budget
 from agentkit.errors import BackendUnavailable
 from agentkit.executor.finish_line import SHARE
 from agentkit.tools import tool
-from agentkit.trace import Event, Reserved, Voided
+from agentkit.trace import Event, Extended, Reserved, Voided
 from tests.scenario import TASK, WRAPPED, agent, card, play
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +64,19 @@ async def test_what_is_not_used_is_given_back_and_the_trace_says_so(replies: lis
     line = next(event for event in events if isinstance(event, Reserved))
     assert line.what == "finish:scripted"
     assert [event.hold for event in events if isinstance(event, Voided)] == [line.hold]
+
+
+async def test_what_the_work_leaves_over_makes_room_for_the_facts() -> None:
+    """Near the minimum the hold has no room for facts; at the wrap-up the leftover pays for them."""
+    subject = agent()
+    budget = Budget(tokens=4 * subject.minimum(TASK)["tokens"], tool_calls=1)
+    backend = ScriptedBackend(
+        [calls(("find_order", {"number": 7})), calls(("find_order", {"number": 8})), WRAPPED]
+    )
+    answer = await agent(backend).run(TASK, budget=budget)
+    assert (answer.status, answer.stop_reason, answer.text) == ("exhausted", "limit:tool_calls", WRAPPED)
+    assert 'find_order({"number": 7}): order 7 shipped' in backend.requests[-1].messages[-1].text
+    held = next(e.event.cost for e in answer.trace if isinstance(e.event, Reserved))
+    assert held == subject.minimum(TASK)
+    assert any(isinstance(e.event, Extended) for e in answer.trace)
+    assert answer.spent["tokens"] == backend.billed["tokens"] <= budget.limits()["tokens"]
