@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 from agentkit.answer import Answer
 from agentkit.backends.base import Backend
 from agentkit.budgets import Ledger, Scope, Tracker
-from agentkit.catalog import Catalog
+from agentkit.catalog import Catalog, Selection
 from agentkit.composer import Composer
 from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
@@ -183,8 +183,10 @@ def _note_failure(job: Job, kind: type[BaseException] | None, error: BaseExcepti
 
 async def _carry_out(work: Work[T], job: Job) -> Ending:
     """Do the work until it ends by itself or reaches a limit."""
-    soft_deadline = _soft_deadline(work, job)
     try:
+        if job.deadline is None:
+            return _ending(await _work(work, job))
+        soft_deadline = job.deadline - WRAP_UP_SHARE * (job.seconds or 0)  # so that the wrap-up is still in time
         if anyio.current_time() < soft_deadline:
             with anyio.move_on_at(soft_deadline):
                 return _ending(await _work(work, job))
@@ -218,11 +220,7 @@ async def _work(work: Work[T], job: Job) -> StepResult:
     catalog = Catalog.of(work.task, job.instructions, work.tools, job.cards)
     selection = work.composer.compose(catalog, view.available)
     job.emit(Composed(tuple(sorted(selection.chosen)), selection.reasons, selection.value, selection.more))
-    equipped = replace(
-        job,
-        backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in selection.chosen},
-        tools=Registry(tool for tool in work.tools if f"tool:{tool.name}" in selection.chosen),
-    )
+    equipped = job if len(selection.chosen) == len(catalog.components) else _equipped(job, selection)
     plan = await work.planner.plan(work.task, selection, view)
     job.emit(Planned({step.id: step.needs for step in plan.steps}, plan.reason))
 
@@ -238,11 +236,13 @@ async def _work(work: Work[T], job: Job) -> StepResult:
     return result
 
 
-def _soft_deadline(work: Work[T], job: Job) -> float:
-    """When the work must stop so that the wrap-up is still in time."""
-    if job.deadline is None or work.budget.seconds is None:
-        return float("inf")
-    return job.deadline - WRAP_UP_SHARE * work.budget.seconds
+def _equipped(job: Job, selection: Selection) -> Job:
+    """Return the job with nothing but what was chosen."""
+    return replace(
+        job,
+        backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in selection.chosen},
+        tools=Registry(tool for tool in job.tools if f"tool:{tool.name}" in selection.chosen),
+    )
 
 
 async def _last_words(work: Work[T], job: Job, line: FinishLine | None) -> str:
