@@ -1,7 +1,8 @@
 """What a run will cost, said before anything is spent, from what earlier runs of the same agent cost.
 
 Cost is forecast (`budgets/forecast.py`) as a multiple of the task's published minimum, which is known beforehand
-and grows with the task. Without earlier runs the quote is what is certain: from the minimum to the maximum.
+and grows with the task. Without earlier runs the range goes from the minimum to the maximum, neither of which is
+learnt: a run that needs no final answer of its own may spend less than the minimum.
 """
 
 from __future__ import annotations

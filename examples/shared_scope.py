@@ -19,7 +19,7 @@ async def main() -> None:
     statuses: Counter[str] = Counter()
 
     with tempfile.TemporaryDirectory() as folder, Ledger.open(f"sqlite:///{Path(folder) / 'ledger.db'}") as ledger:
-        day = ledger.scope("user-42/2026-11-20", limits={"usd": nano_usd("0.001")})
+        day = ledger.window("user-42", day=Budget(usd="0.001"))
 
         async def request(number: int) -> None:
             answer = await agent.run(f"Request {number}", budget=Budget(usd="0.01", seconds=10), scope=day)

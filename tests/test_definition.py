@@ -296,7 +296,8 @@ def test_a_damaged_definition_never_crashes(
 ) -> None:
     lines = FULL.splitlines()
     lines[second : second + 1] = [junk, lines[first % len(lines)]]
-    read_text("\n".join(lines).encode(), tmp_path_factory.getbasetemp())
+    read = read_text("\n".join(lines).encode(), tmp_path_factory.getbasetemp())
+    assert isinstance(read, Definition | SpecError)  # whose place and text read_text has checked
 
 
 values = st.recursive(

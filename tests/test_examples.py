@@ -77,6 +77,12 @@ def test_shared_scope(run: Run) -> None:
     assert problems == "problems in the books: []"
 
 
+def test_quote(run: Run) -> None:
+    certain, learnt = run("quote.py").splitlines()
+    assert certain.startswith("0 earlier runs") and certain.endswith("to 2000 tokens, never above 2000")
+    assert learnt.startswith("100 earlier runs") and learnt.endswith("never above 2000")
+
+
 def test_allocation(run: Run) -> None:
     *questions, spent, dearest = run("allocation.py").splitlines()
     samples = [int(line.split()[1]) for line in questions]

@@ -279,7 +279,8 @@ async def test_a_waiter_is_woken_by_every_release(ledger: Ledger, scope: Scope, 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(release_later)
         with anyio.fail_after(10):
-            await scope.reserve(Cost(usd=10), deadline=anyio.current_time() + 60)
+            late = await scope.reserve(Cost(usd=10), deadline=anyio.current_time() + 60)
+    assert (late.state, late.held) == ("reserved", Cost(usd=10))
 
 
 @pytest.mark.usefixtures("no_polling")

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentkit.errors import ToolFailed
-from agentkit.evals.suites.order_desk.database import Desk
+from agentkit.evals.suites.order_desk.database import Desk, Row
 from agentkit.evals.suites.order_desk.distractors import distractors
 from agentkit.evals.suites.order_desk.names import Names
 from agentkit.evals.suites.order_desk.phrasings import KINDS
@@ -165,13 +167,13 @@ class Lessons:
         desk = self._desk
         if name == "calculate":
             return question.answer
-        find = {
+        look_ups: dict[str, Callable[[Any], Row | None]] = {
             "get_order": desk.order,
             "get_shipment": desk.shipment,
             "find_customer": desk.customer,
             "find_product": desk.product,
         }
-        return result_text(find[name](next(iter(arguments.values()))))  # type: ignore[operator]  # key type by tool
+        return result_text(look_ups[name](next(iter(arguments.values()))))
 
     def _opened(self, messages: list[Message], needed: set[str]) -> Conversation:
         """Put the instructions and the offered tools in front."""
