@@ -30,7 +30,7 @@ def quoted_from(quote: Quote) -> str:
     if not quote.feasible:
         return "infeasible: the budget is below the minimum, so nothing would be spent"
     if not quote.runs:
-        return "no earlier runs, so from the minimum to the maximum; set AGENTKIT_TRACE_DIR=traces to keep runs"
+        return "no earlier runs are known, so from minimum to maximum; set AGENTKIT_TRACE_DIR=traces to keep them"
     if quote.runs < ENOUGH:
         return f"from {quote.runs} earlier runs, too few for p10 and p90: those are the minimum and the maximum"
     return f"from {quote.runs} earlier runs; one in ten spends less than p10, and one in ten more than p90"
