@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from agentkit.errors import AgentkitError
     from agentkit.loader import load
     from agentkit.tools import Context, Tool, tool
-    from agentkit.types import ModelCard, Price
+    from agentkit.types import ModelCard
+    from agentkit.usage import Price
 
 __version__ = "0.1.0"
 

@@ -19,7 +19,8 @@ from typing import Literal
 
 from agentkit.costs import Cost
 from agentkit.tools import Tool
-from agentkit.types import ModelCard, Price, Usage
+from agentkit.types import ModelCard
+from agentkit.usage import Price, Usage
 
 EXPECTED_REPLY_TOKENS = 16
 CHARACTERS_PER_TOKEN = 4

@@ -6,8 +6,9 @@ so nothing here knows a provider.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -32,14 +33,41 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a user turn: its bytes and their media type, such as image/png, or the address of one."""
+
+    media_type: str = ""
+    data: bytes = b""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """An assistant turn in its provider's own form: thinking blocks, signatures, encrypted reasoning.
+
+    It goes back as it came to the same `dialect` and `model`, as their interfaces demand, and to no other.
+    """
+
+    dialect: str
+    model: str
+    content: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `tool_calls` only on assistant turns, `call_id` and `name` only on tool turns."""
+    """One turn.
+
+    `images` only on user turns, `tool_calls` and `native` only on assistant turns, `call_id` and `name` only on
+    tool turns.
+    """
 
     role: Role
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     name: str = ""
+    images: tuple[Image, ...] = ()
+    native: Native | None = field(default=None, compare=False, repr=False)
 
 
 def system(text: str) -> Message:

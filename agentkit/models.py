@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from agentkit import prices
 from agentkit.backends.base import Backend
 from agentkit.errors import ConfigError, MissingExtra, MissingSecret
-from agentkit.types import Capabilities, ModelCard, Price
+from agentkit.types import Capabilities, ModelCard
+from agentkit.usage import Price
 
 if TYPE_CHECKING:
     from agentkit.spec import LocalModelSpec, OpenAIModelSpec

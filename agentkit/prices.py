@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agentkit.types import Price
+from agentkit.usage import Price
 
 
 def lookup(model: str) -> Price | None:

@@ -24,7 +24,7 @@ from agentkit.planner import SingleStepPlanner
 from agentkit.routers import RuleRouter
 from agentkit.run import Work, least_cost
 from agentkit.trace import Answered, Stamped
-from agentkit.types import Bound
+from agentkit.usage import Bound
 
 QUOTED = ("usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us")
 """The resources of a quote."""

@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from agentkit.costs import MAX_AMOUNT, NANO, Budget
-from agentkit.types import Price
+from agentkit.usage import Price
 from agentkit.yaml_reader import NUMBER
 
 BuiltinTool = Literal["calculate"]

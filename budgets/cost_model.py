@@ -25,7 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agentkit.types import Receipt, Usage
+from agentkit.types import Receipt
+from agentkit.usage import Usage
 
 
 def unified_cost(receipts: Iterable[Receipt], tool_prices: Mapping[str, int]) -> int:

@@ -7,7 +7,8 @@ import anyio
 from agentkit import Agent, Budget
 from agentkit.backends import ScriptedBackend, calls
 from agentkit.backends.fake import Reply
-from agentkit.types import ModelCard, Price
+from agentkit.types import ModelCard
+from agentkit.usage import Price
 
 
 def scripted(name: str, price: int, replies: list[Reply]) -> ScriptedBackend:

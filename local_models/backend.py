@@ -15,7 +15,8 @@ from agentkit.backends.base import Assembler
 from agentkit.errors import BackendUnavailable, BadRequest, ContextOverflow, LocalModelError, MissingExtra
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.toolcalls import forced_opening, offered_tools
-from agentkit.types import Bound, Completion, Delta, ModelCard, Request
+from agentkit.types import Completion, Delta, ModelCard, Request
+from agentkit.usage import Bound
 
 if TYPE_CHECKING:  # torch and tokenizers are loaded with the model, not with this module
     from agentkit.local_models.generate import Engine

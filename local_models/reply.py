@@ -9,7 +9,8 @@ from agentkit.local_models.sampling import Sampling
 from agentkit.local_models.stops import StopStrings
 from agentkit.local_models.text import ChatTokenizer, Detokenizer
 from agentkit.local_models.toolcalls import ToolCallParser, forced_opening
-from agentkit.types import Delta, FinishReason, Request, TokenLogprob, ToolCallDelta, Usage
+from agentkit.types import Delta, FinishReason, Request, TokenLogprob, ToolCallDelta
+from agentkit.usage import Usage
 
 
 class Reply:

@@ -10,7 +10,8 @@ from agentkit.budgets import Ledger, Scope
 from agentkit.costs import Cost
 from agentkit.messages import Message, ToolCall
 from agentkit.tools import Tool, tool
-from agentkit.types import Completion, ModelCard, Price, Request
+from agentkit.types import Completion, ModelCard, Request
+from agentkit.usage import Price
 
 ANSWER = "The order has shipped and arrives on Monday."
 WRAPPED = "Wrapped up from the facts."

@@ -14,7 +14,7 @@ from agentkit.definition import Definition, read_definition
 from agentkit.errors import SpecError
 from agentkit.includes import MAX_INCLUDE_DEPTH
 from agentkit.spec import AgentTool, BudgetSpec, LocalModelSpec, OpenAIModelSpec, PythonTool
-from agentkit.types import Price
+from agentkit.usage import Price
 from agentkit.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, parse_yaml
 from tests.definitions.cases import BAD
 

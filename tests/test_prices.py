@@ -7,7 +7,7 @@ from decimal import Decimal
 from importlib.resources import files
 
 from agentkit.prices import lookup
-from agentkit.types import Price, Usage
+from agentkit.usage import Price, Usage
 
 
 def test_a_known_model_has_its_exact_price() -> None:

@@ -17,7 +17,8 @@ from agentkit.errors import ContextOverflow, UnboundedCost
 from agentkit.quote import QUOTED, Quote
 from agentkit.routers import Decision, Stop
 from agentkit.tools import tool
-from agentkit.types import Bound, Completion, ModelCard, Request
+from agentkit.types import Completion, ModelCard, Request
+from agentkit.usage import Bound
 from tests.scenario import card
 
 pytestmark = pytest.mark.anyio

@@ -23,7 +23,8 @@ from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import Plan, Step
 from agentkit.tools import tool
 from agentkit.trace import Answered, Charged, Failed, Reserved, Settled, Voided
-from agentkit.types import Bound, Completion, Request
+from agentkit.types import Completion, Request
+from agentkit.usage import Bound
 from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, play, unanswered_calls
 
 pytestmark = pytest.mark.anyio

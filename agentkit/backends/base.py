@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from agentkit.messages import ToolCall, assistant
-from agentkit.types import (
-    Bound,
-    Completion,
-    Delta,
-    FinishReason,
-    ModelCard,
-    Request,
-    TokenLogprob,
-    ToolCallDelta,
-    Unbounded,
-    Usage,
-)
+from agentkit.messages import Message, Native, ToolCall
+from agentkit.types import Completion, Delta, FinishReason, ModelCard, Request, TokenLogprob, ToolCallDelta
+from agentkit.usage import Bound, Unbounded, Usage
 
 
 class Backend(Protocol):
@@ -61,6 +51,7 @@ class Assembler:
         self._logprobs: list[TokenLogprob] = []
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
+        self._native: Native | None = None
 
     def add(self, delta: Delta) -> None:
         """Take the next delta; the last usage seen wins."""
@@ -74,6 +65,7 @@ class Assembler:
         self._logprobs.extend(delta.logprobs)
         self._finish = delta.finish_reason or self._finish
         self._usage = delta.usage or self._usage
+        self._native = delta.native or self._native
 
     @property
     def finished(self) -> bool:
@@ -89,7 +81,8 @@ class Assembler:
         """Return what has arrived, finished or not."""
         calls = tuple(ToolCall(c[0] or f"call_{i}", c[1], c[2]) for i, c in sorted(self._calls.items()))
         finish: FinishReason = self._finish or "length"
-        return Completion(assistant("".join(self._text), calls), finish, self._usage, tuple(self._logprobs))
+        message = Message("assistant", "".join(self._text), calls, native=self._native)
+        return Completion(message, finish, self._usage, tuple(self._logprobs))
 
 
 def whole(completion: Completion) -> Delta:
@@ -98,4 +91,5 @@ def whole(completion: Completion) -> Delta:
     calls = tuple(
         ToolCallDelta(i, call.id, call.name, call.arguments) for i, call in enumerate(message.tool_calls)
     )
-    return Delta(message.text, calls, completion.logprobs, completion.finish_reason, completion.usage)
+    ending = completion.finish_reason, completion.usage
+    return Delta(message.text, calls, completion.logprobs, *ending, native=message.native)

@@ -23,7 +23,8 @@ from pydantic import BaseModel, ValidationError
 
 from agentkit.backends.base import Assembler, Backend, whole
 from agentkit.errors import CassetteMiss, ConfigError
-from agentkit.types import Bound, Completion, Delta, ModelCard, Request, Unbounded
+from agentkit.types import Completion, Delta, ModelCard, Request
+from agentkit.usage import Bound, Unbounded
 
 
 class Recorder:

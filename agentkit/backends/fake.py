@@ -22,7 +22,8 @@ from agentkit.backends.base import Assembler
 from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, BadRequest
 from agentkit.messages import ToolCall, assistant
-from agentkit.types import Bound, Completion, Delta, ModelCard, Price, Request, ToolCallDelta, Usage
+from agentkit.types import Completion, Delta, ModelCard, Request, ToolCallDelta
+from agentkit.usage import Bound, Price, Usage
 
 _TOKEN = re.compile(r"\S+\s*|\s+")
 

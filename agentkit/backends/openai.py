@@ -12,7 +12,8 @@ from agentkit.backends.base import Assembler, whole
 from agentkit.backends.openai_wire import ChatStream, TokenCapField, build_request, input_bound, parse_response
 from agentkit.errors import BackendError, ConfigError
 from agentkit.http import Endpoint, ServerEvent, Timeouts, Transport
-from agentkit.types import Bound, Completion, Delta, ModelCard, Request
+from agentkit.types import Completion, Delta, ModelCard, Request
+from agentkit.usage import Bound
 
 _DRAIN_SECONDS = 0.1
 

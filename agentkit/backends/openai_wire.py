@@ -21,8 +21,8 @@ from agentkit.types import (
     TokenLogprob,
     ToolCallDelta,
     ToolSpec,
-    Usage,
 )
+from agentkit.usage import Usage
 
 TokenCapField = Literal["max_completion_tokens", "max_tokens"]
 

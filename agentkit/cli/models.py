@@ -10,7 +10,7 @@ from rich.table import Table
 
 from agentkit import prices
 from agentkit.cli.console import out, table
-from agentkit.types import Price
+from agentkit.usage import Price
 
 if TYPE_CHECKING:
     from agentkit.spec import LocalModelSpec, OpenAIModelSpec

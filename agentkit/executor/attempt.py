@@ -19,7 +19,8 @@ from agentkit.errors import BackendError, BudgetExceeded, Saturated, UnboundedCo
 from agentkit.executor.job import Job
 from agentkit.executor.room import reserve
 from agentkit.trace import Charged, Overrun, Reserved, Settled, TextDelta
-from agentkit.types import Bound, Completion, Receipt, Request
+from agentkit.types import Completion, Receipt, Request
+from agentkit.usage import Bound
 
 LEAST_OUTPUT = 16
 """Tokens; an answer under a smaller cap is not worth its prompt."""

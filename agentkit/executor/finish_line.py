@@ -19,7 +19,8 @@ from agentkit.executor.attempt import Offer, call
 from agentkit.executor.job import Job
 from agentkit.messages import system, user
 from agentkit.trace import Dispatched, Extended, Reserved, Voided
-from agentkit.types import Bound, Request
+from agentkit.types import Request
+from agentkit.usage import Bound
 from agentkit.wrap_up import wrap_up_prompt
 
 FACT_TOKENS = 384

@@ -20,7 +20,8 @@ import anyio.lowlevel
 
 from agentkit.backends.fake import Faulty, Reply, Script, ScriptedBackend, calls
 from agentkit.costs import NANO, Cost
-from agentkit.types import Completion, Delta, FinishReason, ModelCard, Price, Request, Usage
+from agentkit.types import Completion, Delta, FinishReason, ModelCard, Request
+from agentkit.usage import Price, Usage
 
 CAP = 400
 TOOL, ANSWER = "fan_out", "All parts are in."

@@ -14,7 +14,8 @@ import anyio
 
 from agentkit.evals.benches.fanout import CAP, MEAN_LENGTH, TOOL, Model, Scenario, World
 from agentkit.messages import Message, ToolResult, tool_message, user
-from agentkit.types import Bound, Request, ToolSpec
+from agentkit.types import Request, ToolSpec
+from agentkit.usage import Bound
 
 _FAN_OUT = ToolSpec(TOOL, "Hand out the parts and collect the reports.", {"type": "object", "properties": {}})
 

@@ -29,7 +29,8 @@ from agentkit.local_models import LocalBackend
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.zoo import CARDS, folder
 from agentkit.quote import Quote
-from agentkit.types import Completion, Request, Usage
+from agentkit.types import Completion, Request
+from agentkit.usage import Usage
 
 HISTORY = 100
 RUNS, SCRIPTED_RUNS = 500, 1_000

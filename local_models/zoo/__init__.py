@@ -10,7 +10,8 @@ import shutil
 from decimal import Decimal
 from pathlib import Path
 
-from agentkit.types import ModelCard, Price
+from agentkit.types import ModelCard
+from agentkit.usage import Price
 
 _FOLDER = Path(__file__).parent
 

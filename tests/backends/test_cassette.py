@@ -20,7 +20,8 @@ from agentkit.backends.cassette import request_key
 from agentkit.backends.fake import Reply
 from agentkit.errors import BackendUnavailable, CassetteMiss, ConfigError
 from agentkit.messages import user
-from agentkit.types import Bound, Completion, Delta, Price, Request, ToolSpec, Unbounded
+from agentkit.types import Completion, Delta, Request, ToolSpec
+from agentkit.usage import Bound, Price, Unbounded
 
 pytestmark = pytest.mark.anyio
 

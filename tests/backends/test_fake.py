@@ -16,7 +16,8 @@ from agentkit.backends.fake import Script
 from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, BadRequest, RateLimited
 from agentkit.messages import assistant, user
-from agentkit.types import Completion, Delta, ModelCard, Price, Request, TokenLogprob, ToolSpec, Usage
+from agentkit.types import Completion, Delta, ModelCard, Request, TokenLogprob, ToolSpec
+from agentkit.usage import Price, Usage
 
 pytestmark = pytest.mark.anyio
 

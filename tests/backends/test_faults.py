@@ -30,7 +30,8 @@ from agentkit.errors import (
 )
 from agentkit.http import Timeouts
 from agentkit.messages import user
-from agentkit.types import Completion, ModelCard, Request, ToolSpec, Usage
+from agentkit.types import Completion, ModelCard, Request, ToolSpec
+from agentkit.usage import Usage
 from tests.backends.server import Conversation, raw
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,8 @@ from agentkit.backends.openai_wire import ChatStream, build_request, input_bound
 from agentkit.errors import BackendError, BackendUnavailable, BadResponse, ContentRefused, RateLimited
 from agentkit.http import ServerEvent
 from agentkit.messages import Message, ToolCall, ToolResult, assistant, system, tool_message, user
-from agentkit.types import Capabilities, Completion, ModelCard, Price, Request, ToolSpec, Usage
+from agentkit.types import Capabilities, Completion, ModelCard, Request, ToolSpec
+from agentkit.usage import Price, Usage
 
 CARD = ModelCard("m", "openai", "wire-model", price=Price(Decimal(2), Decimal(8), cache_write=Decimal("2.5")))
 PROPERTIES = MappingProxyType({"ü": {"type": "string"}})

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agentkit.budgets.cost_model import Decoder, effective_flops, keys_seen, unified_cost
 from agentkit.costs import Cost
-from agentkit.types import Price, Receipt, Usage
+from agentkit.types import Receipt
+from agentkit.usage import Price, Usage
 
 TINY = Decoder(parameters=1_000, layers=2, query_heads=4, kv_heads=2, head_size=8)
 sizes = st.integers(0, 40)

@@ -20,7 +20,8 @@ from agentkit.backends.base import Assembler, Backend
 from agentkit.errors import BackendUnavailable, BadRequest, ContextOverflow, MissingExtra
 from agentkit.local_models import LocalBackend
 from agentkit.messages import Message, assistant, user
-from agentkit.types import Completion, Delta, ModelCard, Price, Request, ToolSpec, Usage
+from agentkit.types import Completion, Delta, ModelCard, Request, ToolSpec
+from agentkit.usage import Price, Usage
 from tests.local_models.tiny import parrot_model, tiny_tokenizer, write_folder
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,8 @@ from decimal import Decimal
 from agentkit import Agent, Budget, tool
 from agentkit.backends.base import whole
 from agentkit.messages import ToolCall, assistant
-from agentkit.types import Bound, Completion, Delta, ModelCard, Price, Request, Usage
+from agentkit.types import Completion, Delta, ModelCard, Request
+from agentkit.usage import Bound, Price, Usage
 
 
 class Scripted:

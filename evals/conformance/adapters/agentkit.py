@@ -16,7 +16,8 @@ from agentkit.evals.conformance.provider import PROMPT_TOKENS, Child, Provider, 
 from agentkit.evals.conformance.subject import Feature, Recorded, Work
 from agentkit.messages import assistant
 from agentkit.tools import Context, tool
-from agentkit.types import Bound, Completion, Delta, ModelCard, Request, Usage
+from agentkit.types import Completion, Delta, ModelCard, Request
+from agentkit.usage import Bound, Usage
 
 _PARENT = Child(-1, length=5, cap=32)
 
