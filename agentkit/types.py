@@ -122,7 +122,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed reply; the last one carries the finish reason, and usage and `native` if there are any.
+    """A piece of a streamed reply; the last one carries the finish reason, usage and `native` if there are any.
 
     `thinking` is reasoning text that the provider shows; it is no part of the answer.
     """

@@ -1,7 +1,7 @@
 """A dialect: how one provider's interface says a request, and how its replies are read.
 
-Pure functions and one state machine a stream; `RemoteBackend` does the input and output. A new dialect is one module
-and one line in `models.py`.
+Pure functions and one state machine a stream; `RemoteBackend` does the input and output. A new dialect is one
+module and one line in `models.py`.
 """
 
 from __future__ import annotations
