@@ -30,7 +30,7 @@ nightly: setup
 	AGENTKIT_KILLS=1000 $(BIN)/pytest --hypothesis-profile=nightly
 
 $(VENV)/ready-to-develop: $(VENV)/ready-to-run
-	$(INSTALL) --no-build-isolation --editable ".[local,serve,plot]" --group dev
+	$(INSTALL) --no-build-isolation --editable ".[cpu,embed,local,mcp,plot,routing,serve]" --group dev
 	@touch $@
 
 $(VENV)/ready-to-run: pyproject.toml constraints.txt

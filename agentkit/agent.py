@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
 import anyio.lowlevel
@@ -15,21 +16,33 @@ from typing_extensions import TypeVar
 
 from agentkit.answer import Answer
 from agentkit.backends.base import Backend
+from agentkit.backends.guarded import Guarded
+from agentkit.backends.pool import Pool
 from agentkit.budgets import Scope
+from agentkit.budgets.length import OutputLengths
 from agentkit.composer import Composer, KnapsackComposer
 from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError
 from agentkit.executor import Sampling
+from agentkit.executor.resilience import Resilience
+from agentkit.feed import Feed
 from agentkit.messages import Message
 from agentkit.models import resolve
 from agentkit.output import OutputType
 from agentkit.planner import Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
-from agentkit.routers import Router, RuleRouter
+from agentkit.routers import FallbackRouter, Router, RuleRouter
+from agentkit.routers.fallback import TRIGGERS, Trigger
 from agentkit.run import Work, is_inside_run, least_cost, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
+from agentkit.tools.policy import Policy
+from agentkit.tools.source import ToolSource
 from agentkit.trace import Event, JsonlSink, Sink
+from agentkit.types import Effort
+
+if TYPE_CHECKING:
+    from agentkit.tools.index import ToolSearch
 
 T = TypeVar("T", default=str)
 
@@ -37,13 +50,33 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 MAX_STEPS = 16
 """Model turns of a step when the agent does not say."""
+OUTPUT_QUANTILE = 0.995
+"""A token of cap that is not used costs less than a prompt that is sent again, see docs/decisions.md."""
+FINISH_LINE_GATE = 1.0
+"""Typical calls."""
 
 
 class Agent(Generic[T]):
     """Models, tools and instructions that carry out tasks under a budget.
 
     `model` is a name such as `openai:gpt-5-mini`, a backend, or several of either, among which the router
-    chooses. `max_output_tokens` caps each turn, `max_steps` the turns of a step.
+    chooses. `max_output_tokens` caps each turn, thinking included, `max_steps` the turns of a step;
+    `reasoning_effort` is asked of models that can think. `planner` says what steps a task takes, by default one;
+    `BudgetAware()` has each answer verified before it stands, `LLMPlanner()` has a model plan calls that run side
+    by side.
+
+    Where model calls of a run share too little for the whole cap of each, a new one is sent with the cap that a
+    share `output_quantile` of earlier replies kept within, and what it cuts goes on in a further call; at 1 it
+    waits for the room of the whole cap instead. `finish_line_gate` is how many typical calls such a new one leaves
+    room for, so that the last ones can be gone on with.
+
+    Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
+    `policy` says what tools may do, above all once a run has read text that anybody could have written.
+    `tool_search` offers the models only the tools it finds for the task, out of many.
+
+    `resilience` says how failed, late and oversized calls are dealt with; by default failed ones are retried.
+    `fallbacks` are models by the kind of failure that sends a call there, such as `context` or `any`; see
+    `FallbackRouter`.
     """
 
     def __init__(
@@ -51,7 +84,7 @@ class Agent(Generic[T]):
         model: str | Backend | Sequence[str | Backend],
         *,
         output_type: type[T] = str,  # type: ignore[assignment]  # T is str by default
-        tools: Sequence[Tool] = (),
+        tools: Sequence[Tool | ToolSource] = (),
         instructions: str = "",
         name: str = "agent",
         description: str = "",
@@ -62,7 +95,14 @@ class Agent(Generic[T]):
         temperature: float | None = None,
         seed: int | None = None,
         max_output_tokens: int | None = None,
+        reasoning_effort: Effort | None = None,
         max_steps: int = MAX_STEPS,
+        output_quantile: float = OUTPUT_QUANTILE,
+        finish_line_gate: float = FINISH_LINE_GATE,
+        tool_search: ToolSearch | None = None,
+        resilience: Resilience | None = None,
+        fallbacks: Mapping[Trigger, Sequence[str | Backend]] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
         backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
@@ -74,18 +114,28 @@ class Agent(Generic[T]):
                 f"agent name {name!r}: take letters, digits, '_', '.', '-', 64 at most, a letter first"
             )
         self.name, self.description, self.instructions = name, description, instructions
-        self.tools = tuple(tools)
-        if plain := next((entry for entry in self.tools if not isinstance(entry, Tool)), None):
+        given = tuple(tools)
+        self.tools = tuple(entry for entry in given if isinstance(entry, Tool))
+        self.sources = tuple(entry for entry in given if isinstance(entry, ToolSource))
+        if plain := next((entry for entry in given if not isinstance(entry, Tool | ToolSource)), None):
             raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
-        self.router = router or RuleRouter()
+        self.router = self._with_fallbacks(router, fallbacks or {})
+        self.resilience = resilience or Resilience()
+        self.policy = policy
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
+        self.tool_search = tool_search
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
-        self._sampling = Sampling(temperature, seed, max_output_tokens)
+        self._sampling = Sampling(temperature, seed, max_output_tokens, reasoning_effort)
         self._settings: Settings | None = None
         self._history = History()
+        self._guards = {
+            backend_name: backend if isinstance(backend, Guarded | Pool) else Guarded(backend)
+            for backend_name, backend in self.backends.items()
+        }
+        self._lengths, self._gate = _admission(output_quantile, finish_line_gate, name)
 
     async def run(
         self,
@@ -133,32 +183,26 @@ class Agent(Generic[T]):
         Leaving the block early cancels the run; what was dispatched by then is charged. What goes wrong in the run
         is raised where the events are read.
         """
-        send, receive = anyio.create_memory_object_stream[Event | Answer[T]](float("inf"))
-        work = replace(self._work(task, budget, history, context, scope, trace), listener=send.send_nowait)
-        failures: list[Exception] = []
+        feed: Feed[Event | Answer[T]] = Feed()
+        work = replace(self._work(task, budget, history, context, scope, trace), listener=feed.put)
 
         async def go() -> None:
-            with send:
-                try:
-                    send.send_nowait(await run(work))
-                except Exception as error:
-                    failures.append(error)
-
-        async def events() -> AsyncGenerator[Event | Answer[T], None]:
-            async for event in receive:
-                yield event
-            if failures:
-                raise failures[0]
+            failure: Exception | None = None
+            try:
+                feed.put(await run(work))
+            except Exception as error:
+                failure = error
+            finally:
+                feed.close(failure)
 
         left_by: Exception | None = None
-        with receive:
-            async with anyio.create_task_group() as group, aclosing(events()) as reading:
-                group.start_soon(go)
-                try:
-                    yield reading
-                except Exception as error:
-                    left_by = error
-                group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group, aclosing(feed.read()) as reading:
+            group.start_soon(go)
+            try:
+                yield reading
+            except Exception as error:
+                left_by = error
+            group.cancel_scope.cancel()
         if left_by is not None:  # raised out here, so that it is not wrapped in the task group's own
             raise left_by
 
@@ -170,7 +214,7 @@ class Agent(Generic[T]):
         async def hand_over(task: str, context: Context[Any]) -> str:
             return (await self.run(task, context=context.value, scope=context.scope)).text
 
-        return hand_over
+        return replace(hand_over, spends=True)
 
     def minimum(self, task: str) -> Cost:
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
@@ -229,7 +273,33 @@ class Agent(Generic[T]):
             nested=nested,
             ledger_url=settings.ledger,
             sinks=tuple(sinks),
+            tool_search=self.tool_search,
+            lengths=self._lengths,
+            gate=self._gate,
+            resilience=self.resilience,
+            guards=self._guards,
+            sources=self.sources,
+            policy=self.policy,
         )
+
+    def _with_fallbacks(
+        self, router: Router | None, fallbacks: Mapping[Trigger, Sequence[str | Backend]]
+    ) -> Router:
+        """Add the models that only fallbacks name, and return the router that knows when to call them."""
+        usual = frozenset(self.backends)
+        names: dict[Trigger, list[str]] = {}
+        for trigger, models in fallbacks.items():
+            if trigger not in TRIGGERS:
+                raise ConfigError(f"agent {self.name!r}: a fallback is for {', '.join(TRIGGERS)}, not {trigger!r}")
+            for model in models:
+                if not isinstance(model, str) or model not in self.backends:
+                    backend = resolve(model) if isinstance(model, str) else model
+                    self.backends.setdefault(backend.card.name, backend)
+                    model = backend.card.name
+                names.setdefault(trigger, []).append(model)
+        if router is not None and not names:
+            return router
+        return FallbackRouter(router or RuleRouter(), names, reserves=frozenset(self.backends) - usual)
 
     def _project(self) -> Settings:
         self._settings = self._settings or Settings.load()
@@ -252,6 +322,15 @@ def _budget(
         return Budget.unlimited(), "the budget of the run around it"
     budget, origin = settings.default_budget, settings.origins["default_budget"]
     return budget, f"the project's default budget ({budget_text(budget)}, from {origin})"
+
+
+def _admission(quantile: float, gate: float, name: str) -> tuple[OutputLengths, float]:
+    if not (math.isfinite(gate) and gate >= 0):
+        raise ConfigError(f"agent {name!r}: finish_line_gate is a number of calls such as 1.0, not {gate!r}")
+    try:
+        return OutputLengths(quantile), gate
+    except ValueError as error:
+        raise ConfigError(f"agent {name!r}: output_quantile: {error}") from error
 
 
 def _read(budget: Budget | str) -> Budget:

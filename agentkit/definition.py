@@ -18,8 +18,10 @@ from pydantic import ValidationError
 
 from agentkit.errors import SpecError
 from agentkit.includes import read_tree
+from agentkit.model_spec import LocalModelSpec
 from agentkit.references import check_references, suggest
-from agentkit.spec import SPELLING, AppSpec, InstructionsFile, LocalModelSpec
+from agentkit.spec import AppSpec, InstructionsFile
+from agentkit.spec_parts import SPELLING
 from agentkit.yaml_reader import Keys, Node, Place, dotted, read_text
 
 _WORDS = {
@@ -123,12 +125,21 @@ def _with_files(spec: AppSpec, root: Node) -> AppSpec:
         if isinstance(model, LocalModelSpec) and model.path is not None:
             path = str(_resolve(root, ("models", name, "path"))[0])
             models[name] = model.model_copy(update={"path": path})
+        elif not isinstance(model, LocalModelSpec) and model.cache is not None:
+            path = str(_resolve(root, ("models", name, "cache", "path"))[0])
+            models[name] = model.model_copy(update={"cache": model.cache.model_copy(update={"path": path})})
+    routers = dict(spec.routers)
+    for name, router in routers.items():
+        if router.fitted is not None:
+            path = str(_resolve(root, ("routers", name, "fitted", "artefact"))[0])
+            fitted = router.fitted.model_copy(update={"artefact": path})
+            routers[name] = router.model_copy(update={"fitted": fitted})
     agents = dict(spec.agents)
     for name, agent in agents.items():
         if isinstance(agent.instructions, InstructionsFile):
             text = read_text(*_resolve(root, ("agents", name, "instructions", "file")))
             agents[name] = agent.model_copy(update={"instructions": text})
-    return spec.model_copy(update={"models": models, "agents": agents})
+    return spec.model_copy(update={"models": models, "routers": routers, "agents": agents})
 
 
 def _resolve(root: Node, keys: Keys) -> tuple[Path, Place]:

@@ -3,8 +3,11 @@
     AgentkitError
     ├─ ConfigError
     │   ├─ SpecError            path, line, column, hint: an agent definition is wrong
+    │   ├─ TableError           path, line: a table of recorded outcomes is wrong
+    │   ├─ CacheError           path, reason: the file of a response cache cannot be used
     │   ├─ MissingExtra         extra, package: an optional dependency is not installed
-    │   └─ MissingSecret        name: an environment variable is not set
+    │   ├─ MissingSecret        name: an environment variable is not set
+    │   └─ SandboxUnavailable   level, available: this machine cannot keep code as tightly as asked
     ├─ BudgetError
     │   ├─ BudgetExceeded       scope, resource, asked, available: spent, will never fit
     │   ├─ Saturated            scope, resource, asked, available, held: held now, may fit later
@@ -19,6 +22,8 @@
     ├─ PlanError                a plan cannot be run
     ├─ BackendError             model, detail; every one may carry a partial answer
     │   ├─ BackendUnavailable   5xx, reset; Unreachable: no connection came about
+    │   │   ├─ Overloaded       retry_after, seconds: too much is asked of it by everybody
+    │   │   └─ CircuitOpen      retry_after, seconds: it failed so often that it is left alone for a while
     │   ├─ RateLimited          retry_after, seconds
     │   ├─ BackendTimeout       phase
     │   ├─ ContextOverflow      tokens, window
@@ -30,6 +35,10 @@
     │   ├─ ToolNotFound         name, close matches
     │   ├─ ToolArgumentError    name, problems the model can act on
     │   ├─ ToolTimeout          name, seconds
+    │   ├─ ToolDenied           name, reason: a policy forbids the call
+    │   ├─ ToolSourceError      source, reason: what supplies tools cannot be opened
+    │   ├─ AddressRefused       url, reason: a tool must not go there
+    │   ├─ PageError            url, reason: a page cannot be had
     │   └─ ToolFailed           name, cause
     ├─ OutputError              the answer does not satisfy output_type
     └─ LocalModelError          a local model cannot be loaded or run
@@ -40,14 +49,20 @@ Errors carry fields, and their text says what is wrong and what to do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from agentkit.costs import Cost
+from agentkit.redaction import redact
 
 if TYPE_CHECKING:
     from agentkit.types import Completion
 
 
 class AgentkitError(Exception):
-    """Base of every error raised by agentkit on purpose."""
+    """Base of every error raised by agentkit on purpose; its text is without secrets, see `redaction`."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 # ---------------------------------------------------------------- configuration
@@ -62,6 +77,22 @@ class SpecError(ConfigError):
         self.what, self.path, self.line, self.column, self.hint = what, path, line, column, hint
         place = f"{path}:{line}:{column}: " if path else ""
         super().__init__(f"{place}{what}" + (f"; {hint}" if hint else ""))
+
+
+class TableError(ConfigError):
+    """A table of recorded outcomes, or a file beside it, is wrong at `path:line`; line 0 is the whole file."""
+
+    def __init__(self, what: str, path: object, line: int) -> None:
+        self.what, self.path, self.line = what, str(path), line
+        super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
+
+
+class CacheError(ConfigError):
+    """The file of a response cache cannot be used."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"response cache {path!r} cannot be used: {reason}; delete it, or name another file")
 
 
 class MissingExtra(ConfigError):
@@ -79,6 +110,15 @@ class MissingSecret(ConfigError):
         self.name, self.wanted_by = name, wanted_by
         by = f" (needed by {wanted_by})" if wanted_by else ""
         super().__init__(f"environment variable {name!r} is not set{by}; export it, or give the model an api_key")
+
+
+class SandboxUnavailable(ConfigError):
+    """This machine cannot keep code as tightly as asked; it is not run less tightly instead."""
+
+    def __init__(self, level: str, reason: str, available: Sequence[str]) -> None:
+        self.level, self.reason, self.available = level, reason, tuple(available)
+        have = f"ask for {' or '.join(map(repr, available))}" if available else "no level can be had here"
+        super().__init__(f"the sandbox level {level!r} cannot be had: {reason}; {have}")
 
 
 # ---------------------------------------------------------------- budget
@@ -189,21 +229,34 @@ class PlanError(AgentkitError):
 
 
 # ---------------------------------------------------------------- backends
+FailureKind = Literal[
+    "rate_limited", "overloaded", "down", "timeout", "context", "refused", "request", "unreadable"
+]
+"""What went wrong with a model call, as retries and fallbacks tell it apart."""
+
+
 class BackendError(AgentkitError):
     """A model call failed; `partial` holds what had arrived, if anything.
 
     `may_be_billed` is False when the provider said no before it worked, or was never reached: nothing is charged.
     """
 
+    kind: ClassVar[FailureKind] = "request"
     may_be_billed = True
+    charged = Cost()
+    """What the ledger charged for the call, with all its attempts."""
+    retry_after: float | None = None
+    """Seconds after which the provider wants to be asked again, None if it did not say."""
 
     def __init__(self, model: str, detail: str, *, partial: Completion | None = None) -> None:
-        self.model, self.detail, self.partial = model, detail, partial
+        self.model, self.detail, self.partial = model, redact(detail), partial
         super().__init__(f"model {model!r}: {detail}")
 
 
 class BackendUnavailable(BackendError):
     """The provider could not be reached or broke down."""
+
+    kind: ClassVar[FailureKind] = "down"
 
 
 class Unreachable(BackendUnavailable):
@@ -212,9 +265,32 @@ class Unreachable(BackendUnavailable):
     may_be_billed = False
 
 
+class Overloaded(BackendUnavailable):
+    """The provider turns calls away, whoever makes them; `retry_after` in seconds, None if it did not say."""
+
+    kind: ClassVar[FailureKind] = "overloaded"
+    may_be_billed = False
+
+    def __init__(self, model: str, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(model, detail)
+        self.retry_after = retry_after
+
+
+class CircuitOpen(BackendUnavailable):
+    """So many calls failed that none is sent for `retry_after` seconds."""
+
+    may_be_billed = False
+
+    def __init__(self, model: str, retry_after: float) -> None:
+        detail = f"it failed too often and is left alone for {retry_after:.3g} s; wait, or name a fallback"
+        super().__init__(model, detail)
+        self.retry_after = retry_after
+
+
 class RateLimited(BackendError):
     """The provider asks for a pause of `retry_after` seconds, None if it did not say."""
 
+    kind = "rate_limited"
     may_be_billed = False
 
     def __init__(self, model: str, detail: str, *, retry_after: float | None = None) -> None:
@@ -225,6 +301,8 @@ class RateLimited(BackendError):
 class BackendTimeout(BackendError):
     """A time limit passed; `phase` is connect, first_token, between_chunks or total."""
 
+    kind = "timeout"
+
     def __init__(self, model: str, phase: str, seconds: float, *, partial: Completion | None = None) -> None:
         super().__init__(model, f"no answer within {seconds:g} s ({phase})", partial=partial)
         self.phase, self.seconds = phase, seconds
@@ -234,6 +312,7 @@ class BackendTimeout(BackendError):
 class ContextOverflow(BackendError):
     """The prompt does not fit the model's context window, both in tokens."""
 
+    kind = "context"
     may_be_billed = False
 
     def __init__(self, model: str, tokens: int, window: int) -> None:
@@ -244,6 +323,8 @@ class ContextOverflow(BackendError):
 class ContentRefused(BackendError):
     """The provider refused the content."""
 
+    kind = "refused"
+
 
 class BadRequest(BackendError):
     """The provider refuses the request as sent."""
@@ -253,6 +334,8 @@ class BadRequest(BackendError):
 
 class BadResponse(BackendError):
     """The provider's answer cannot be read."""
+
+    kind = "unreadable"
 
 
 class CassetteMiss(BackendError):
@@ -291,11 +374,43 @@ class ToolTimeout(ToolError):
         super().__init__(f"tool {name!r} gave no result within {seconds:g} s")
 
 
+class ToolDenied(ToolError):
+    """A policy forbids the call; it did not run and was not paid for."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, redact(reason)
+        super().__init__(f"tool {name!r} was not run: {reason}")
+
+
+class ToolSourceError(ToolError):
+    """What supplies tools cannot be opened: a server that does not start, a description that cannot be read."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, redact(reason)
+        super().__init__(f"tool source {source!r} cannot be opened: {reason}")
+
+
+class AddressRefused(ToolError):
+    """A tool must not go to this address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = redact(url[:200]), reason
+        super().__init__(f"{self.url!r} is refused: {reason}")
+
+
+class PageError(ToolError):
+    """A page cannot be had."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = redact(url[:200]), reason
+        super().__init__(f"{self.url!r} cannot be fetched: {reason}")
+
+
 class ToolFailed(ToolError):
     """A tool raised; tools may also raise it themselves to tell the model what went wrong."""
 
     def __init__(self, name: str, cause: str) -> None:
-        self.name, self.cause = name, cause
+        self.name, self.cause = name, redact(cause)
         super().__init__(f"tool {name!r} failed: {cause}")
 
 

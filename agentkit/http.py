@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 import ssl
+import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
+from agentkit.addresses import Target
 from agentkit.errors import (
     BackendError,
     BackendTimeout,
@@ -30,25 +29,19 @@ from agentkit.errors import (
     BadRequest,
     BadResponse,
     ConfigError,
-    ContentRefused,
-    ContextOverflow,
-    RateLimited,
+    PageError,
     Unreachable,
 )
+from agentkit.provider_errors import provider_error
+from agentkit.redaction import excerpt
 from agentkit.types import ModelCard
 
 Transport = httpx.AsyncBaseTransport
-"""The seam for tests and for callers that bring their own connections."""
+"""The seam for callers that bring their own connections; it has to honour the read timeout of each request."""
+
+_JSON = {"content-type": "application/json"}
 
 Phase = Literal["first_token", "between_chunks", "total"]
-
-_OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
-_OVERFLOW_TEXT = re.compile(r"context (?:length|window|size)\D{0,40}(?P<window>\d+)?", re.I)
-_PROMPT_TOKENS = re.compile(r"(?:resulted in|requested|prompt (?:has|is)|contains)\D{0,20}(\d+)", re.I)
-_REFUSAL_CODES = {"content_filter", "content_policy_violation", "moderation_blocked"}
-_NO_CREDIT_CODES = {"insufficient_quota", "billing_hard_limit_reached", "insufficient_credits"}
-_TRANSIENT_STATUS = {408, 409, 425}
-_ADVICE = {401: "check the API key", 403: "check the API key's rights", 404: "check the model and the base URL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +58,8 @@ class Timeouts:
     total: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
-    """One server-sent event."""
+class ServerEvent(NamedTuple):
+    """One server-sent event; a tuple, since a stream makes hundreds."""
 
     data: str
     event: str = "message"
@@ -81,7 +73,8 @@ class SseParser:
     """
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._begun = False
         self._line = ""
         self._after_cr = False
         self._data: list[str] = []
@@ -92,26 +85,37 @@ class SseParser:
         text = self._decoder.decode(chunk)
         if not text:
             return []
+        if not self._begun:
+            self._begun, text = True, text.removeprefix("\ufeff")
         if self._after_cr and text[0] == "\n":  # the second half of a CRLF that the chunks split
             text = text[1:]
             self._after_cr = False
-        if text:
+        if "\r" in text:
             self._after_cr = text[-1] == "\r"
-        *lines, self._line = (self._line + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        return [event for line in lines if (event := self._take(line)) is not None]
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        elif text:
+            self._after_cr = False
+        *lines, self._line = (self._line + text).split("\n")
+        events: list[ServerEvent] = []
+        for line in lines:
+            if line.startswith("data: "):  # nearly every line
+                self._data.append(line[6:])
+            elif line:
+                self._take(line)
+            else:
+                if self._data:
+                    events.append(ServerEvent("\n".join(self._data), self._event or "message"))
+                    self._data.clear()
+                self._event = ""
+        return events
 
-    def _take(self, line: str) -> ServerEvent | None:
-        if line:
-            field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if field == "data":
-                self._data.append(value)
-            elif field == "event":
-                self._event = value
-            return None
-        event = ServerEvent("\n".join(self._data), self._event or "message") if self._data else None
-        self._data, self._event = [], ""
-        return event
+    def _take(self, line: str) -> None:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._event = value
 
 
 class Endpoint:
@@ -130,36 +134,41 @@ class Endpoint:
             raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
         self._card, self._base_url, self._headers = card, base_url, dict(headers or {})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
+        self._urls: dict[str, httpx.URL] = {}  # kept, since making one costs as much as reading a reply
         self._client: RunVar[httpx.AsyncClient | None] = RunVar("client", None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Send `body` and return the JSON of the answer."""
-        clock = _Clock(self._card.name, self._timeouts)
-        response = await self._send(clock, "total", path, body)
+        clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
+        response = await self._send(clock, path, body)
         try:
-            with clock.limit("total"):
+            with clock.reads():
                 content = await response.aread()
         finally:
             await _release(response)
         return read_json(self._card, content)
 
+    async def get(self, path: str) -> Any:
+        """Return the JSON that lies at `path`."""
+        clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
+        with clock.limit():
+            response = await self._open().get(path)
+        if not response.is_success:
+            raise self._refusal(response, response.content)
+        return read_json(self._card, response.content)
+
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[ServerEvent, None]:
         """Send `body` and yield the server-sent events of the answer; closing it closes the connection."""
-        clock = _Clock(self._card.name, self._timeouts)
-        response = await self._send(clock, "first_token", path, body)
+        clock = _Clock(self._card.name, self._base_url, self._timeouts, "first_token")
+        response = await self._send(clock, path, body)
         try:
             self._expect_event_stream(response)
-            parser, chunks = SseParser(), response.aiter_bytes()
-            phase: Phase = "first_token"
-            while True:
-                with clock.limit(phase):
-                    chunk = await anext(chunks, None)
-                if chunk is None:
-                    return
-                for event in parser.feed(chunk):
-                    phase = "between_chunks"
-                    yield event
-                    clock.mark()
+            parser = SseParser()
+            with clock.reads():
+                async for chunk in response.aiter_bytes():
+                    for event in parser.feed(chunk):
+                        yield event
+                        clock.advance()
         finally:
             await _release(response)
 
@@ -183,24 +192,34 @@ class Endpoint:
             self._client.set(client)
         return client
 
-    async def _send(self, clock: _Clock, phase: Phase, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    async def _send(self, clock: _Clock, path: str, body: Mapping[str, Any]) -> httpx.Response:
         client = self._open()
         try:
             content = json.dumps(body, default=dict, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError) as error:  # NaN, lone surrogates, a schema that is not JSON
             raise BadRequest(self._card.name, f"the request cannot be written as JSON: {error}") from error
-        request = client.build_request("POST", path, content=content, headers={"content-type": "application/json"})
-        with clock.limit(phase):
+        timeout = httpx.Timeout(None, connect=self._timeouts.connect, read=_ReadLimit(clock))
+        request = client.build_request("POST", self._url(path), content=content, headers=_JSON, timeout=timeout)
+        with clock.limit():
             response = await client.send(request, stream=True)
         if response.is_success:
             return response
         reason = b""
         try:
-            with suppress(BackendError), clock.limit(phase):  # the status says more than a broken body
+            with suppress(BackendError), clock.limit():  # the status says more than a broken body
                 reason = await response.aread()
         finally:
             await _release(response)
-        raise provider_error(self._card, response.status_code, _json_or_text(reason), response.headers)
+        raise self._refusal(response, reason)
+
+    def _refusal(self, response: httpx.Response, content: bytes) -> BackendError:
+        body, status = _json_or_text(content), response.status_code
+        return provider_error(self._card, status, body, response.headers, base_url=self._base_url)
+
+    def _url(self, path: str) -> httpx.URL:
+        if path not in self._urls:
+            self._urls[path] = httpx.URL(f"{self._base_url.rstrip('/')}/{path.lstrip('/')}")
+        return self._urls[path]
 
     def _expect_event_stream(self, response: httpx.Response) -> None:
         content_type = response.headers.get("content-type", "none")
@@ -210,38 +229,84 @@ class Endpoint:
 
 
 class _Clock:
-    """The time limits of one attempt, and the translation of what goes wrong within them."""
+    """The time limits of one attempt, and the translation of what goes wrong within them.
 
-    def __init__(self, model: str, timeouts: Timeouts) -> None:
-        self._model, self._timeouts = model, timeouts
-        self._start = self._last = anyio.current_time()
+    `deadline` is when the current phase ends, on the clock of the event loop.
+    """
 
-    def mark(self) -> None:
-        """Start the next phase now."""
-        self._last = anyio.current_time()
+    def __init__(self, model: str, base_url: str, timeouts: Timeouts, phase: Phase) -> None:
+        self._model, self._base_url, self._timeouts = model, base_url, timeouts
+        now = anyio.current_time()
+        self._end, self._advanced = now + timeouts.total, False
+        self._enter(phase, now)
+
+    def advance(self) -> None:
+        """Note that an event came: the wait for another begins with the next read, whatever is done before it."""
+        self._advanced = True
+
+    def read_deadline(self, now: float) -> float:
+        """Return when a read that begins `now` ends."""
+        if self._advanced:
+            self._advanced = False
+            self._enter("between_chunks", now)
+        return self.deadline
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        """Let `phase` begin; it ends with the total at the latest."""
+        deadline = now + getattr(self._timeouts, phase)
+        self._phase: Phase = "total" if self._end <= deadline else phase
+        self.deadline: float = min(deadline, self._end)
 
     @contextmanager
-    def limit(self, phase: Phase) -> Iterator[None]:
-        """Bound the block by `phase`, counted from the last mark, and by what is left of the total."""
-        seconds, total = getattr(self._timeouts, phase), self._timeouts.total
-        deadline = self._last + seconds
-        if self._start + total <= deadline:
-            deadline, phase, seconds = self._start + total, "total", total
-        try:
-            with anyio.CancelScope(deadline=deadline) as scope:
+    def limit(self) -> Iterator[None]:
+        """End the block at the deadline, whatever it waits for."""
+        with self.reads():
+            with anyio.CancelScope(deadline=self.deadline) as scope:
                 yield
-        except httpx.ConnectTimeout as error:
-            raise BackendTimeout(self._model, "connect", self._timeouts.connect) from error
-        except httpx.ConnectError as error:
-            detail = f"cannot be reached: {error}; check the base URL, and that the server runs"
-            raise Unreachable(self._model, detail) from error
-        except httpx.DecodingError as error:
-            raise BadResponse(self._model, f"the body cannot be decompressed: {error}") from error
+            if scope.cancelled_caught:
+                raise self._late()
+
+    @contextmanager
+    def reads(self) -> Iterator[None]:
+        """Let a block read a body, each read of which ends at the deadline by its `_ReadLimit`."""
+        try:
+            yield
+        except httpx.ReadTimeout as error:
+            raise self._late() from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            raise BackendUnavailable(self._model, f"the connection failed: {reason}; try again") from error
-        if scope.cancelled_caught:
-            raise BackendTimeout(self._model, phase, seconds)
+            raise self._meaning(error) from error
+
+    def _late(self) -> BackendTimeout:
+        return BackendTimeout(self._model, self._phase, getattr(self._timeouts, self._phase))
+
+    def _meaning(self, error: httpx.HTTPError | httpx.InvalidURL) -> BackendError:
+        if isinstance(error, httpx.ConnectTimeout):
+            return BackendTimeout(self._model, "connect", self._timeouts.connect)
+        if isinstance(error, httpx.ConnectError):
+            detail = f"cannot be reached: {error}; check the base URL {self._base_url}, and that the server runs"
+            return Unreachable(self._model, detail)
+        if isinstance(error, httpx.DecodingError):
+            return BadResponse(self._model, f"the body cannot be decompressed: {error}")
+        reason = str(error) or type(error).__name__
+        return BackendUnavailable(self._model, f"the connection failed: {reason}; try again")
+
+
+class _ReadLimit(float):
+    """The limit of a read in seconds, which ends at the deadline of a clock, wherever that has moved.
+
+    httpcore adds it to the time of the event loop before each read, and a right operand of a derived class has the
+    first word. So the hundreds of reads of a stream need no cancel scopes, which would cost as much as parsing.
+    """
+
+    _clock: _Clock
+
+    def __new__(cls, clock: _Clock) -> _ReadLimit:
+        limit = super().__new__(cls, clock.deadline - anyio.current_time())
+        limit._clock = clock
+        return limit
+
+    def __radd__(self, now: float) -> float:
+        return self._clock.read_deadline(now)
 
 
 def read_json(card: ModelCard, text: str | bytes) -> Any:
@@ -249,56 +314,11 @@ def read_json(card: ModelCard, text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadResponse(card.name, f"the answer is not JSON ({error}): {text[:200]!r}") from error
+        raise BadResponse(card.name, f"the answer is not JSON ({error}): {_excerpt(text)!r}") from error
 
 
-def provider_error(
-    card: ModelCard, status: int, body: object, headers: Mapping[str, str] | None = None
-) -> BackendError:
-    """Return the error that a provider's status and error body mean, also for errors inside a stream.
-
-    `body` is the JSON value or the text. A prompt whose size the provider does not tell counts as one token
-    more than the window. Exhausted credit is a `BadRequest`, though it comes as 429: waiting does not help.
-    """
-    code, message = _error_fields(body)
-    detail = f"{message or 'no reason given'} (HTTP {status}{f', {code}' if code else ''})"
-    overflow = _OVERFLOW_TEXT.search(message)
-    if code in _OVERFLOW_CODES or (overflow and status in (400, 413, 422)):
-        window = int((overflow and overflow["window"]) or card.context_window)
-        told = _PROMPT_TOKENS.search(message)
-        return ContextOverflow(card.name, int(told[1]) if told else window + 1, window)
-    if code in _REFUSAL_CODES:
-        return ContentRefused(card.name, detail)
-    if code in _NO_CREDIT_CODES or status == 402:
-        return BadRequest(card.name, f"{detail}; add credit")
-    if status == 429 or code == "rate_limit_exceeded":
-        return RateLimited(card.name, detail, retry_after=retry_after(headers or {}))
-    if status >= 500 or status in _TRANSIENT_STATUS:
-        return BackendUnavailable(card.name, f"{detail}; try again")
-    return BadRequest(card.name, f"{detail}; {_ADVICE.get(status, 'change the request')}")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the pause a response asks for in seconds; nonsense and dates that are past count as silence."""
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text, re.ASCII):
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return seconds if seconds > 0 else None
-
-
-def _error_fields(body: object) -> tuple[str, str]:
-    """Return code and message of the error shapes in use: {"error": {…}}, {"error": "…"}, {"message": "…"}."""
-    error = body.get("error", body) if isinstance(body, Mapping) else body
-    if not isinstance(error, Mapping):
-        return "", str(error)[:500]
-    code = error.get("code") or error.get("type") or ""
-    message = error.get("message") or error.get("detail") or ""
-    return str(code), str(message)[:500]
+def _excerpt(text: str | bytes) -> str:
+    return excerpt(text if isinstance(text, str) else text.decode("utf-8", "replace"))
 
 
 def _json_or_text(content: bytes) -> object:
@@ -316,3 +336,72 @@ async def _release(response: httpx.Response) -> None:
 @cache
 def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # tens of milliseconds, so once
+
+
+# ---------------------------------------------------------------- pages, for tools
+class Reply(NamedTuple):
+    """What a server answered, with no more of its content than was wanted; `location` is where it redirects to."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    is_cut: bool
+    location: str | None
+
+
+async def ask(
+    target: Target,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    limit: int,
+    transport: Transport | None,
+) -> Reply:
+    """Make one request to an address of `target`, the first that takes a connection; raises PageError.
+
+    Name and certificate are those of its host. No more than `limit` bytes of the answer are read, unpacked.
+    """
+    transport = transport or httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False)
+    try:
+        async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=None) as client:
+            for address in target.addresses:
+                request = client.build_request(
+                    method,
+                    httpx.URL(target.url.geturl()).copy_with(host=address, port=target.port, fragment=None),
+                    headers={**headers, "host": target.netloc, "accept-encoding": "gzip"},
+                    content=body,
+                    extensions={"sni_hostname": target.host.rstrip(".")},
+                )
+                try:
+                    response = await client.send(request, stream=True, follow_redirects=False)
+                except httpx.ConnectError:
+                    if address == target.addresses[-1]:
+                        raise
+                    continue
+                try:
+                    location = response.headers["location"] if response.has_redirect_location else None
+                    content, is_cut = (b"", False) if location else await _read_at_most(response, limit)
+                    return Reply(response.status_code, response.headers, content, is_cut, location)
+                finally:
+                    await _release(response)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PageError(target.url.geturl(), str(error) or type(error).__name__) from error
+    raise PageError(target.url.geturl(), "it has no address")
+
+
+async def _read_at_most(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """Read and unpack no more than `limit` bytes, however well they are packed."""
+    packing = response.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in ("identity", "gzip", "x-gzip", ""):
+        raise PageError(str(response.url), f"it is packed as {packing}, which was not asked for")
+    unpack = zlib.decompressobj(wbits=31) if "gzip" in packing else None
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        room = limit + 1 - len(content)
+        try:
+            content += chunk[:room] if unpack is None else unpack.decompress(chunk, room)
+        except zlib.error as error:
+            raise PageError(str(response.url), f"it cannot be unpacked: {error}") from error
+        if len(content) > limit:
+            return bytes(content[:limit]), True
+    return bytes(content), False

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from agentkit.redaction import hide_named
 from agentkit.yaml_reader import Keys, Node, Place, dotted, parse_yaml, read_text
 
 MAX_INCLUDE_DEPTH = 10
@@ -44,6 +45,7 @@ def _fill_text(node: Node, text: str, env: Mapping[str, str], keys: Keys) -> Nod
             hint = "write ${env:NAME} or ${env:NAME:-default}, and $${ for a plain ${"
             raise node.place.error(f"{dotted(keys)} has a ${{…}} that cannot be read", hint)
         name, default = variable["name"], variable["default"]
+        hide_named(name, env.get(name, ""))
         if default is not None:
             return env.get(name) or default  # as in a shell, empty counts as not set
         if name not in env:

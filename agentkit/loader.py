@@ -8,15 +8,33 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from agentkit.agent import MAX_STEPS, Agent
+from agentkit.agent import FINISH_LINE_GATE, MAX_STEPS, OUTPUT_QUANTILE, Agent
 from agentkit.backends.base import Backend
+from agentkit.backends.breaker import Breaker
+from agentkit.backends.concurrency import Concurrency
+from agentkit.backends.guarded import Guarded
+from agentkit.backends.limits import RateLimits
+from agentkit.backends.pool import Pool
+from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost, nano_usd
 from agentkit.definition import Definition, read_definition
-from agentkit.errors import AgentkitError, SpecError
+from agentkit.errors import AgentkitError, ConfigError, SpecError
+from agentkit.executor.resilience import Hedge, Resilience
+from agentkit.model_spec import ModelSpec
 from agentkit.models import from_spec
+from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, Planner
+from agentkit.policy_spec import to_policy
+from agentkit.resilience_spec import LimitsSpec
 from agentkit.routers import Router, RuleRouter
-from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, RouterSpec
+from agentkit.routers.artefact import load as load_artefact
+from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PlannerSpec, PythonTool, RouterSpec
+from agentkit.tool_sources import make_source
+from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
+from agentkit.tools.index import ToolSearch
+from agentkit.tools.policy import Policy
+from agentkit.tools.source import ToolSource
+from agentkit.yaml_reader import Keys
 
 _BUILT_IN = {"calculate": calculate}
 
@@ -59,16 +77,33 @@ class _Builder:
             instructions=spec.instructions,
             tools=[self._tool(entry, ("agents", name, "tools", i)) for i, entry in enumerate(spec.tools)],
             router=_router(router),
+            planner=_planner(spec.planner),
             budget=self._spec.budgets[spec.budget].to_budget() if spec.budget else None,
             temperature=spec.temperature,
             seed=spec.seed,
+            reasoning_effort=spec.reasoning_effort,
             max_steps=spec.max_steps or MAX_STEPS,
+            tool_search=ToolSearch(spec.tool_search.top, spec.tool_search.by) if spec.tool_search else None,
+            output_quantile=OUTPUT_QUANTILE if spec.output_quantile is None else spec.output_quantile,
+            finish_line_gate=FINISH_LINE_GATE if spec.finish_line_gate is None else spec.finish_line_gate,
+            resilience=_resilience(spec),
+            policy=self._policy(spec.policy),
+            fallbacks={trigger: [self._model(m) for m in models] for trigger, models in spec.fallbacks.items()},
         )
 
+    def _policy(self, name: str | None) -> Policy | None:
+        try:
+            return None if name is None else to_policy(self._spec.policies[name])
+        except ConfigError as error:
+            raise self._definition.error(f"policies.{name}.{error}", "policies", str(name)) from error
+
     def _model(self, name: str) -> Backend:
-        if name not in self._models:
+        if name not in self._models and (pool := self._spec.pools.get(name)):
+            self._models[name] = Pool(name, [self._model(endpoint) for endpoint in pool.endpoints], mode=pool.mode)
+        elif name not in self._models:
             try:
-                self._models[name] = from_spec(name, self._spec.models[name])
+                spec = self._spec.models[name]
+                self._models[name] = _guarded(from_spec(name, spec), spec)
             except SpecError:
                 raise
             except AgentkitError as error:
@@ -76,14 +111,16 @@ class _Builder:
         return self._models[name]
 
     def _tool(
-        self, entry: str | PythonTool | AgentTool, keys: tuple[str | int, ...], name: str | None = None
-    ) -> Tool:
+        self, entry: str | PythonTool | AgentTool | SourceEntry, keys: Keys, name: str | None = None
+    ) -> Tool | ToolSource:
         if isinstance(entry, str):
             if name is None and entry in self._spec.tools:
                 return self._tool(self._spec.tools[entry], ("tools", entry), entry)
             return _BUILT_IN[entry]
         if isinstance(entry, AgentTool):
             return self.agent(entry.agent).as_tool(name or entry.agent, entry.description)
+        if isinstance(entry, SourceEntry):
+            return self._source(entry, keys, name)
         made = self._imported(entry, keys)
         if entry.cost is not None:
             made = replace(made, cost=Cost({**made.cost, "usd": nano_usd(entry.cost.usd)}))
@@ -91,7 +128,13 @@ class _Builder:
             made = replace(made, timeout=entry.timeout)
         return replace(made, spec=replace(made.spec, name=name)) if name else made
 
-    def _imported(self, entry: PythonTool, keys: tuple[str | int, ...]) -> Tool:
+    def _source(self, entry: SourceEntry, keys: Keys, name: str | None) -> Tool | ToolSource:
+        try:
+            return make_source(entry, Path(self._definition.root.find(keys)[1].place.path).parent, name)
+        except AgentkitError as error:
+            raise self._definition.error(f"the tool cannot be made: {error}", *keys) from error
+
+    def _imported(self, entry: PythonTool, keys: Keys) -> Tool:
         module, _, function = entry.python.partition(":")
         folder = str(self._definition.path.resolve().parent)
         if folder not in sys.path:
@@ -106,4 +149,40 @@ class _Builder:
 
 
 def _router(spec: RouterSpec | None) -> Router | None:
+    if spec and spec.fitted:
+        artefact, spend = load_artefact(spec.fitted.artefact), spec.fitted.usd_per_query
+        if spec.fitted.expected_queries is not None:
+            return artefact.stream(spec.fitted.expected_queries)
+        return artefact.router(spec.fitted.quality_per_usd, spend=None if spend is None else float(spend))
     return RuleRouter(spec.rules.order) if spec and spec.rules else None
+
+
+def _guarded(backend: Backend, spec: ModelSpec) -> Backend:
+    """Return the backend behind a gate of its own where the definition says what it can take."""
+    if spec.limits is None and spec.breaker is None:
+        return backend
+    limits = spec.limits or LimitsSpec()
+    return Guarded(
+        backend,
+        limits=RateLimits(
+            requests_per_minute=limits.requests_per_minute, tokens_per_minute=limits.tokens_per_minute
+        ),
+        concurrency=Concurrency(most=limits.concurrency) if limits.concurrency else None,
+        breaker=Breaker(**spec.breaker.model_dump()) if spec.breaker else None,
+    )
+
+
+def _resilience(spec: AgentSpec) -> Resilience:
+    retry = RetryPolicy(**spec.retry.model_dump()) if spec.retry else RetryPolicy()
+    hedge = Hedge(**spec.hedge.model_dump()) if spec.hedge else None
+    return Resilience(retry=retry, hedge=hedge, on_overflow=spec.on_overflow)
+
+
+def _planner(spec: PlannerSpec | None) -> Planner | None:
+    if spec is not None and spec.plan is not None:
+        given = spec.plan.model_dump(exclude={"on_failure", "retries"}, exclude_none=True)
+        return LLMPlanner(**given, on_failure=OnFailure(spec.plan.on_failure, spec.plan.retries))
+    if spec is None or spec.budget_aware is None:
+        return None
+    proposals = spec.budget_aware.proposals
+    return BudgetAware() if proposals is None else BudgetAware(proposals)

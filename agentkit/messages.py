@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+SUMMARY = "summary"
+"""The `name` of a user turn that no user wrote: it tells what was left out of a conversation, tool results too."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -58,7 +61,7 @@ class Message:
     """One turn.
 
     `images` only on user turns, `tool_calls` and `native` only on assistant turns, `call_id` and `name` only on
-    tool turns.
+    tool turns, but for a `SUMMARY`.
     """
 
     role: Role

@@ -18,10 +18,11 @@ from typing import Any
 from agentkit.budgets.forecast import MEMORY, Forecast
 from agentkit.costs import Cost
 from agentkit.errors import BackendError
+from agentkit.executor.continuation import MOST_PIECES
 from agentkit.executor.finish_line import ANSWER_TOKENS
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import SingleStepPlanner
-from agentkit.routers import RuleRouter
+from agentkit.routers import FallbackRouter, RuleRouter
 from agentkit.run import Work, least_cost
 from agentkit.trace import Answered, Stamped
 from agentkit.usage import Bound
@@ -156,7 +157,9 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
     It is unknown when tools may spend, and when a plan or a router of another kind may make more calls than that.
     The cards are believed: a model refuses what is longer than its context window.
     """
-    if work.tools or type(work.planner) is not SingleStepPlanner or type(work.router) is not RuleRouter:
+    router = work.router.router if isinstance(work.router, FallbackRouter) else work.router
+    rules_only = type(work.planner) is SingleStepPlanner and type(router) is RuleRouter
+    if work.tools or not rules_only or work.resilience.on_overflow == "summarise":
         return {}
     cards = [backend.card for backend in work.backends.values()]
     cap = work.sampling.max_output_tokens or DEFAULT_OUTPUT
@@ -166,4 +169,7 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
     ]
     turn = sum(costs, Cost())
     known = [name for name in turn if name != "usd" or all(card.price for card in cards)]
-    return {name: (work.max_steps + 1) * turn[name] for name in known} | {"tool_calls": 0}
+    # only what is limited can force a smaller cap, and only such a reply is gone on with
+    pieces = MOST_PIECES if work.budget.limits() or work.parent is not None else 1
+    calls = (work.max_steps * pieces + 1) * work.resilience.most_calls + 1
+    return {name: calls * turn[name] for name in known} | {"tool_calls": 0}

@@ -44,9 +44,13 @@ def _references(spec: AppSpec) -> Iterator[_Reference]:
     for name, tool in spec.tools.items():
         if isinstance(tool, AgentTool):
             yield _Reference(("tools", name, "agent"), "agents", tool.agent, spec.agents)
+    for name, pool in spec.pools.items():
+        for i, model in enumerate(pool.endpoints):
+            yield _Reference(("pools", name, "endpoints", i), "models", model, spec.models)
     for name, router in spec.routers.items():
+        place = ("fitted", "models") if router.fitted else ("rules", "order")
         for i, model in enumerate(router.order):
-            yield _Reference(("routers", name, "rules", "order", i), "models", model, spec.models)
+            yield _Reference(("routers", name, *place, i), "models", model, _callable(spec))
     for name, agent in spec.agents.items():
         yield from _references_of(agent, spec, ("agents", name))
     yield _Reference(("entry",), "agents", spec.entry, spec.agents)
@@ -54,7 +58,10 @@ def _references(spec: AppSpec) -> Iterator[_Reference]:
 
 def _references_of(agent: AgentSpec, spec: AppSpec, keys: Keys) -> Iterator[_Reference]:
     if agent.model is not None:
-        yield _Reference((*keys, "model"), "models", agent.model, spec.models)
+        yield _Reference((*keys, "model"), "models", agent.model, _callable(spec))
+    for trigger, models in agent.fallbacks.items():
+        for i, model in enumerate(models):
+            yield _Reference((*keys, "fallbacks", trigger, i), "models", model, _callable(spec))
     if agent.router is not None:
         yield _Reference((*keys, "router"), "routers", agent.router, spec.routers)
         if router := spec.routers.get(agent.router):
@@ -63,11 +70,17 @@ def _references_of(agent: AgentSpec, spec: AppSpec, keys: Keys) -> Iterator[_Ref
                 yield _Reference((*keys, "models", i), kind, model, router.order)
     if agent.budget is not None:
         yield _Reference((*keys, "budget"), "budgets", agent.budget, spec.budgets)
+    if agent.policy is not None:
+        yield _Reference((*keys, "policy"), "policies", agent.policy, spec.policies)
     for i, tool in enumerate(agent.tools):
         if isinstance(tool, AgentTool):
             yield _Reference((*keys, "tools", i, "agent"), "agents", tool.agent, spec.agents)
         elif isinstance(tool, str):
             yield _Reference((*keys, "tools", i), "tools", tool, [*spec.tools, *BUILTIN_TOOLS])
+
+
+def _callable(spec: AppSpec) -> list[str]:
+    return [*spec.models, *spec.pools]
 
 
 def _check_circles(spec: AppSpec, root: Node) -> None:

@@ -11,17 +11,20 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 import anyio
 from typing_extensions import TypeVar
 
 from agentkit.answer import Answer
 from agentkit.backends.base import Backend
+from agentkit.backends.guarded import Guarded
+from agentkit.backends.pool import Pool
 from agentkit.budgets import Ledger, Scope, Tracker
+from agentkit.budgets.length import OutputLengths
 from agentkit.catalog import Catalog, Selection
 from agentkit.composer import Composer
 from agentkit.costs import Budget, Cost
@@ -32,21 +35,27 @@ from agentkit.executor import (
     Progress,
     Sampling,
     StepResult,
+    carry_out,
     known_so_far,
     minimum,
     release,
     reserve_finish_line,
-    run_plan,
-    run_tool_loop,
     wrap_up,
 )
-from agentkit.messages import Message, assistant
+from agentkit.executor.resilience import Resilience
+from agentkit.messages import SUMMARY, Message, assistant
 from agentkit.output import OutputType
-from agentkit.planner import Planner, Step
+from agentkit.planner import Planner
 from agentkit.routers import Router
 from agentkit.tools import Registry, Tool
+from agentkit.tools.enforcer import Enforcer, enforcer_for
+from agentkit.tools.policy import Policy
+from agentkit.tools.source import ToolSource
 from agentkit.trace import Answered, Composed, Event, Failed, Planned, RunStarted, Sink, Trace
 from agentkit.types import Completion, Status
+
+if TYPE_CHECKING:
+    from agentkit.tools.index import ToolSearch
 
 T = TypeVar("T", default=str)
 
@@ -75,12 +84,19 @@ class Work(Generic[T]):
     max_steps: int
     budget: Budget
     budget_origin: str
+    tool_search: ToolSearch | None = None
     context: object = None
     parent: Scope | None = None
     nested: bool = False
     ledger_url: str = "memory:"
     sinks: tuple[Sink, ...] = ()
     listener: Callable[[Event], None] | None = None
+    lengths: OutputLengths = field(default_factory=OutputLengths)
+    gate: float = 0.0
+    resilience: Resilience = field(default_factory=Resilience)
+    guards: Mapping[str, Guarded | Pool] = field(default_factory=dict)
+    sources: tuple[ToolSource, ...] = ()
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +112,15 @@ class Ending:
 async def run(work: Work[T]) -> Answer[T]:
     """Carry out `work`.
 
-    Raises BackendError when every model fails, UnboundedCost when no model's cost can be bounded, and with
-    on_limit `raise` the budget's refusal.
+    Raises BackendError when every model fails, UnboundedCost when no model's cost can be bounded, ToolSourceError
+    when what supplies tools cannot be opened, and with on_limit `raise` the budget's refusal.
     """
+    began = anyio.current_time()
     async with AsyncExitStack() as cleanup:
-        job = await _open(work, cleanup)
+        for source in work.sources:  # closed after the books are
+            tools = await cleanup.enter_async_context(source.open(work.budget.seconds))
+            work = replace(work, tools=(*work.tools, *tools))
+        job = await _open(work, cleanup, began)
         cleanup.push(partial(_note_failure, job))
         try:
             line = None if work.nested else await reserve_finish_line(job, work.task)
@@ -110,7 +130,7 @@ async def run(work: Work[T]) -> Answer[T]:
             code = "frozen" if isinstance(error, ScopeFrozen) else error.resource
             return await _answer(work, job, Ending("infeasible", f"infeasible:{code}", (str(error),)))
         try:
-            ending = await _carry_out(work, job)
+            ending = await _carry_out(work, job, line)
             if not ending.text:
                 ending = replace(ending, text=await _last_words(work, job, line))
         finally:
@@ -134,7 +154,7 @@ def least_cost(work: Work[T]) -> Cost:
         return minimum(_job(work, scope, Trace("minimum"), None), work.task)
 
 
-async def _open(work: Work[T], cleanup: AsyncExitStack) -> Job:
+async def _open(work: Work[T], cleanup: AsyncExitStack, began: float) -> Job:
     """Open the run's scope and trace; both are closed on the way out, whatever the way."""
     name, limits, seconds = f"run-{secrets.token_hex(6)}", work.budget.limits(), work.budget.seconds
     trace = Trace(name, work.sinks, work.listener)
@@ -148,7 +168,7 @@ async def _open(work: Work[T], cleanup: AsyncExitStack) -> Job:
     if not work.nested:
         _under_way[name] = set()
         cleanup.callback(_under_way.pop, name)
-    job = _job(work, scope, trace, None if seconds is None else anyio.current_time() + seconds)
+    job = _job(work, scope, trace, None if seconds is None else began + seconds)
     job.emit(RunStarted(work.agent, work.task, limits, seconds, work.budget_origin))
     return job
 
@@ -163,6 +183,7 @@ def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> J
         tracker=Tracker(),
         context=work.context,
         instructions="\n".join(filter(None, (work.instructions, work.output.instructions))),
+        own_instructions=work.instructions,
         history=tuple(message for message in work.history if message.role != "system"),
         sampling=work.sampling,
         check=work.output.problems,
@@ -172,7 +193,19 @@ def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> J
         seconds=work.budget.seconds,
         under_way=next((_under_way[part] for part in scope.name.split("/") if part in _under_way), set()),
         progress=Progress(),
+        lengths=work.lengths,
+        gate=work.gate,
+        resilience=work.resilience,
+        guards=work.guards,
+        enforcer=_enforcer(work),
     )
+
+
+def _enforcer(work: Work[T]) -> Enforcer | None:
+    said = [message.text for message in work.history if message.role == "user" and message.name != SUMMARY]
+    told = [work.instructions, *said]
+    tool_text_before = any(message.role == "tool" or message.name == SUMMARY for message in work.history)
+    return enforcer_for(work.policy, work.task, told, work.tools, tool_text_before)
 
 
 def _note_failure(job: Job, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -181,15 +214,15 @@ def _note_failure(job: Job, kind: type[BaseException] | None, error: BaseExcepti
         job.emit(Failed("run", f"{kind.__name__}: {error}".rstrip(": ")))
 
 
-async def _carry_out(work: Work[T], job: Job) -> Ending:
+async def _carry_out(work: Work[T], job: Job, line: FinishLine | None) -> Ending:
     """Do the work until it ends by itself or reaches a limit."""
     try:
         if job.deadline is None:
-            return _ending(await _work(work, job))
+            return _ending(await _work(work, job, line))
         soft_deadline = job.deadline - WRAP_UP_SHARE * (job.seconds or 0)  # so that the wrap-up is still in time
         if anyio.current_time() < soft_deadline:
             with anyio.move_on_at(soft_deadline):
-                return _ending(await _work(work, job))
+                return _ending(await _work(work, job, line))
         if work.budget.on_limit == "raise":
             raise BudgetExceeded(job.scope.name, "seconds", math.ceil(work.budget.seconds or 0), 0)
         ending = Ending("exhausted", "time", (f"the time limit of {work.budget.seconds:g} seconds is near",))
@@ -214,45 +247,74 @@ def _ending(result: StepResult) -> Ending:
     return Ending(status, result.ended, result.problems, result.text if result.text.strip() else "")
 
 
-async def _work(work: Work[T], job: Job) -> StepResult:
+async def _work(work: Work[T], job: Job, line: FinishLine | None) -> StepResult:
     """Compose, plan and run the steps."""
-    view = job.scope.view()
-    catalog = Catalog.of(work.task, job.instructions, work.tools, job.cards)
+    tools, passed_over = await _found(work, job)
+    view = job.scope.view()  # after the search, which may have cost something
+    catalog = Catalog.of(work.task, job.instructions, tools, job.cards)
     selection = work.composer.compose(catalog, view.available)
-    job.emit(Composed(tuple(sorted(selection.chosen)), selection.reasons, selection.value, selection.more))
-    equipped = job if len(selection.chosen) == len(catalog.components) else _equipped(job, selection)
+    reasons = {**selection.reasons, **passed_over}
+    job.emit(Composed(tuple(sorted(selection.chosen)), reasons, selection.value, selection.more))
     plan = await work.planner.plan(work.task, selection, view)
+    equipped = job if len(selection.chosen) == len(reasons) else _equipped(job, selection, plan.tools)
     job.emit(Planned({step.id: step.needs for step in plan.steps}, plan.reason))
-
-    async def run_step(step: Step, task: str) -> StepResult:
-        if step is plan.steps[-1]:
-            return await run_tool_loop(equipped, step.id, task)
-        # what other steps say need not satisfy the output type of the run
-        free = replace(equipped, instructions=work.instructions, output_schema=None, check=lambda text: ())
-        return await run_tool_loop(free, step.id, task)
-
-    result = await run_plan(plan, run_step)
+    if line is not None and len(plan.steps) == 1 and _answers_at_once(work, equipped, line):
+        equipped = replace(equipped, spare=line.hold)
+    result = await carry_out(equipped, work.task, plan)
     job.progress.messages, job.progress.text = result.messages, result.text.strip()
     return result
 
 
-def _equipped(job: Job, selection: Selection) -> Job:
-    """Return the job with nothing but what was chosen."""
+def _answers_at_once(work: Work[T], job: Job, line: FinishLine) -> bool:
+    """Tell whether the first call is itself a final answer, of the model that `line` was made for.
+
+    Then it may have what is kept for one. Calls of tools, summaries and halves of JSON objects are no answers, nor
+    is a call that a deadline cancels.
+    """
+    if work.tools or work.resilience.on_overflow == "summarise" or job.deadline is not None:
+        return False
+    return job.output_schema is None and list(job.backends) == [line.backend.card.name]
+
+
+async def _found(work: Work[T], job: Job) -> tuple[tuple[Tool, ...], Mapping[str, str]]:
+    """Return the tools that the search finds for the task, and by key why the others are passed over."""
+    if work.tool_search is None:
+        return work.tools, {}
+    asked = [message.text for message in job.history if message.role == "user"][-1:]  # "and cancel it"
+    need = "\n".join((*asked, work.task))
+    try:
+        found = await work.tool_search.shortlist(work.tools, need, job.scope)
+    except BackendError as error:  # of the embedder; the models may well be there
+        job.emit(Failed("tool_search", f"{error}; searching by words"))
+        found = await work.tool_search.by_words().shortlist(work.tools, need, job.scope)
+    kept = {tool.name for tool in found}
+    why = f"not among the {work.tool_search.top} tools found for the task"
+    return found, {f"tool:{tool.name}": why for tool in work.tools if tool.name not in kept}
+
+
+def _equipped(job: Job, selection: Selection, planned: frozenset[str]) -> Job:
+    """Return the job with nothing but what was chosen, and the tools that the plan calls."""
+    chosen = selection.chosen | {f"tool:{name}" for name in planned}
     return replace(
         job,
-        backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in selection.chosen},
-        tools=Registry(tool for tool in job.tools if f"tool:{tool.name}" in selection.chosen),
+        backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in chosen},
+        tools=Registry(tool for tool in job.tools if f"tool:{tool.name}" in chosen),
     )
 
 
 async def _last_words(work: Work[T], job: Job, line: FinishLine | None) -> str:
-    """Return the wrap-up's text, or what is known when there is no finish line, or no time for it.
+    """Return the best answer proposed so far, else the wrap-up's text, else what is known.
 
-    Neither is anything sent once an overrun has frozen the scope: the bounds of its models do not hold.
+    There is no wrap-up without a finish line or without time for it, nor once an overrun has frozen the scope: the
+    bounds of its models do not hold.
     """
+    if job.progress.text:
+        return job.progress.text
     deadline = float("inf") if job.deadline is None else job.deadline
     if line is not None and anyio.current_time() < deadline and not job.scope.view().frozen:
-        with anyio.move_on_at(deadline):
+        with anyio.move_on_at(deadline), suppress(BudgetExceeded, Saturated, ScopeFrozen):
+            if line.hold.state != "reserved":  # it was lent to a call that brought no text
+                line = await reserve_finish_line(job, work.task)
             return await wrap_up(job, line, work.task)
     return known_so_far(job)
 

@@ -6,222 +6,58 @@ to editors. Whether the names of other entries (a model, a budget, …) exist is
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    GetJsonSchemaHandler,
-    SecretStr,
     StringConstraints,
     Tag,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from agentkit.costs import MAX_AMOUNT, NANO, Budget
-from agentkit.usage import Price
-from agentkit.yaml_reader import NUMBER
+from agentkit.budgets.length import HIGHEST
+from agentkit.costs import Budget
+from agentkit.model_spec import ModelSpec
+from agentkit.policy_spec import PolicySpec
+from agentkit.resilience_spec import HedgeSpec, RetrySpec
+from agentkit.routers.fallback import Trigger
+from agentkit.spec_parts import (
+    FUNCTION,
+    Count,
+    Dollars,
+    Name,
+    PositiveCount,
+    Seconds,
+    Spec,
+    Text,
+    ToolName,
+    number,
+)
+from agentkit.tool_spec import SOURCE_FORMS, TaggedSourceEntry, ToolCost
+from agentkit.types import Effort
 
 BuiltinTool = Literal["calculate"]
 BUILTIN_TOOLS = get_args(BuiltinTool)
-NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
-TOOL_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
-SPELLING = {
-    NAME: "should be a name: letters, digits, '_', '.' and '-', at most 64, a letter first",
-    TOOL_NAME: "should be a name: letters, digits, '_' and '-', at most 64, a letter first",
-    FUNCTION: "should look like package.module:function",
-}
-"""What each pattern asks for, in words."""
-
-
-# ---------------------------------------------------------------- scalars
-def _number(value: object) -> object:
-    """Refuse what pydantic would quietly turn into a number: booleans, and text such as 20_000."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_expected", "should be a number, not true or false")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("number_expected", "should be a finite number")
-    if isinstance(value, int | float | Decimal) or isinstance(value, str) and re.fullmatch(NUMBER, value):
-        return value
-    hint = "write 20000, not 20_000: YAML 1.2 reads the latter as text" if "_" in str(value) else ""
-    raise PydanticCustomError("number_expected", "should be a number", {"hint": hint})
-
-
-def _flag(value: object) -> object:
-    """Take only true and false: YAML 1.2 reads yes, no, on and off as text."""
-    if isinstance(value, bool) or value in ("true", "false"):
-        return value
-    raise PydanticCustomError("flag_expected", "should be true or false")
-
-
-def _address(value: str) -> str:
-    """Take an http(s) address that names a host and carries no credentials."""
-    try:
-        parts = urlsplit(value)
-    except ValueError:  # its text would quote the address
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PydanticCustomError("address_expected", "should start with http:// or https:// and name a host")
-    if parts.username or parts.password:
-        raise PydanticCustomError("address_credentials", "should not carry credentials", {"hint": "use api_key"})
-    return value
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-ToolName = Annotated[str, StringConstraints(pattern=TOOL_NAME)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
-Count = Annotated[int, Field(ge=0, le=MAX_AMOUNT), BeforeValidator(_number)]
-PositiveCount = Annotated[int, Field(ge=1, le=MAX_AMOUNT), BeforeValidator(_number)]
-Seconds = Annotated[float, Field(ge=0, le=MAX_AMOUNT // 10**6), BeforeValidator(_number)]
-Dollars = Annotated[
-    Decimal,
-    Field(ge=0, le=MAX_AMOUNT // NANO),
-    BeforeValidator(_number),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_AMOUNT // NANO}),
-]
-
-
-# ---------------------------------------------------------------- maps
-class _Spec(BaseModel):
-    """A map of the file: frozen, unknown keys refused with what the known ones are."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-    one_of: ClassVar[tuple[str, ...]] = ()
-    """Keys of which exactly one must be given."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, data: object) -> object:
-        # pydantic's own error for an extra key does not say which keys there are
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    known = list(cls.model_fields)
-                    raise PydanticCustomError("unknown_key", "unknown key", {"key": str(key), "known": known})
-        return data
-
-    @model_validator(mode="after")
-    def _require_one(self) -> Self:
-        given = [key for key in self.one_of if getattr(self, key) is not None]
-        if self.one_of and not given:
-            raise PydanticCustomError("none_given", "needs {keys}", {"keys": " or ".join(self.one_of)})
-        if len(given) > 1:
-            both = " and ".join(given)
-            raise PydanticCustomError("several_given", "takes one of {both}", {"both": both, "key": given[-1]})
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler(core)
-        if cls.one_of:
-            handler.resolve_ref_schema(schema)["oneOf"] = [{"required": [key]} for key in cls.one_of]
-        return schema
-
-
-class PriceSpec(_Spec):
-    """Dollars per million tokens."""
-
-    input: Dollars
-    output: Dollars
-    cache_read: Dollars | None = None
-    """Input tokens read from the provider's cache; as `input` if not given."""
-    cache_write: Dollars | None = None
-    """Input tokens written to the provider's cache; as `input` if not given."""
-
-    def to_price(self) -> Price:
-        """Return the price as the ledger computes with it."""
-        return Price(self.input, self.output, self.cache_read, self.cache_write)
-
-
-class _ModelSpec(_Spec):
-    price: PriceSpec | None = None
-    """Dollars per million tokens; without it the price table is asked."""
-    quality: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)] | None = None
-    """Prior probability, 0 to 1, of answering a typical step well."""
-
-
-class LocalModelSpec(_ModelSpec):
-    """An open model on this machine's CPU or GPU: a folder in Hugging Face format, or one of the zoo."""
-
-    one_of = ("path", "zoo")
-
-    backend: Literal["local"]
-    path: Text | None = None
-    """Folder of the checkpoint, relative to this file."""
-    zoo: Literal["nano", "pico"] | None = None
-    """A model shipped with agentkit."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: PositiveCount | None = None
-    """CPU threads the model computes with."""
-
-
-class OpenAIModelSpec(_ModelSpec):
-    """A model behind an OpenAI-compatible chat completions address."""
-
-    backend: Literal["openai"]
-    model: Text
-    """The name the provider knows."""
-    base_url: Annotated[str, AfterValidator(_address)] | None = None
-    api_key: SecretStr | None = None
-    """Write ${env:NAME}, never the key itself."""
-    context_window: PositiveCount | None = None
-    """Tokens of prompt and answer together."""
-    max_output_tokens: PositiveCount | None = None
-    """Largest output cap a request may ask for."""
-    capabilities: dict[Capability, Flag] = {}
-    """What differs from the backend's defaults."""
-    token_cap_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """Name of the request field that carries the output cap."""
-
-
-Capability = Literal[
-    "tools",
-    "streaming",
-    "temperature",
-    "system",
-    "seed",
-    "stop",
-    "logprobs",
-    "json_schema",
-    "stop_ends_billing",
-    "streams_every_billed_token",
-]
-ModelSpec = Annotated[LocalModelSpec | OpenAIModelSpec, Field(discriminator="backend")]
 
 
 # ---------------------------------------------------------------- tools
-class ToolCost(_Spec):
-    """What one call of a tool costs at most."""
-
-    usd: Dollars
-
-
-class PythonTool(_Spec):
+class PythonTool(Spec):
     """A Python function as a tool."""
 
     python: Annotated[str, StringConstraints(pattern=FUNCTION)]
     """`package.module:function`."""
     cost: ToolCost | None = None
-    timeout: Annotated[float, Field(gt=0), BeforeValidator(_number)] | None = None
+    timeout: Annotated[float, Field(gt=0), BeforeValidator(number)] | None = None
     """Seconds."""
 
 
-class AgentTool(_Spec):
+class AgentTool(Spec):
     """Another agent of this file as a tool."""
 
     agent: Name
@@ -234,47 +70,80 @@ def _tool_form(value: object) -> str | None:
     if isinstance(value, str):
         return "<name>"
     given = value if isinstance(value, Mapping) else getattr(value, "model_fields_set", ())
-    return next((f"<{form}>" for form in ("python", "agent") if form in given), None)
+    return next((f"<{form}>" for form in ("python", "agent", *SOURCE_FORMS) if form in given), None)
 
 
 _TOOL_FORM = Discriminator(
     _tool_form,
     custom_error_type="tool_form",
-    custom_error_message="should be a tool: a name, {python: module:function} or {agent: name}",
+    custom_error_message="should be a tool: a name, {python: module:function}, {agent: name}, "
+    + ", ".join(f"{{{form}: …}}" for form in SOURCE_FORMS),
 )
 ToolEntry = Annotated[
     Annotated[BuiltinTool, Tag("<name>")]
     | Annotated[PythonTool, Tag("<python>")]
-    | Annotated[AgentTool, Tag("<agent>")],
+    | Annotated[AgentTool, Tag("<agent>")]
+    | TaggedSourceEntry,
     _TOOL_FORM,
 ]
 """A value of the `tools` map; text names a built-in tool."""
 ToolChoice = Annotated[
-    Annotated[Name, Tag("<name>")] | Annotated[PythonTool, Tag("<python>")] | Annotated[AgentTool, Tag("<agent>")],
+    Annotated[Name, Tag("<name>")]
+    | Annotated[PythonTool, Tag("<python>")]
+    | Annotated[AgentTool, Tag("<agent>")]
+    | TaggedSourceEntry,
     _TOOL_FORM,
 ]
 """An item of an agent's `tools`; text names an entry of the `tools` map, else a built-in tool."""
 
 
 # ---------------------------------------------------------------- routers, budgets, agents
-class RulesSpec(_Spec):
+class RulesSpec(Spec):
     """Call the first model that fits the budget; go on to the next when its reply does not validate."""
 
     order: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Models, cheapest first."""
 
 
-class RouterSpec(_Spec):
+class FittedSpec(Spec):
+    """Call the model whose predicted quality is worth its predicted cost; made by `agentkit eval fit`."""
+
+    artefact: Text
+    """The file that fitting wrote, relative to this one."""
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Models to choose from; those the artefact does not know by name are judged by price and quality."""
+    usd_per_query: Dollars | None = None
+    """What a query may cost on average; by default what the best single model of the fitted ones costs."""
+    quality_per_usd: Annotated[float, Field(ge=0), BeforeValidator(number)] | None = None
+    """Instead: the quality, 0 to 1, that a dollar saved is worth."""
+    expected_queries: Annotated[int, Field(ge=1)] | None = None
+    """Instead: how many queries the dollars of the budget are for; each is worth what is left can afford."""
+
+    @model_validator(mode="after")
+    def _refuse_two_knobs(self) -> Self:
+        knobs = ("usd_per_query", "quality_per_usd", "expected_queries")
+        given = [name for name in knobs if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise PydanticCustomError(
+                "several_given", "takes one of {both}", {"both": " and ".join(given), "key": given[1]}
+            )
+        return self
+
+
+class RouterSpec(Spec):
     """A router; the one key it has is its kind."""
 
     # a new kind of router adds its class above, a field here, and its name to `one_of`
-    one_of = ("rules",)
+    one_of = ("rules", "fitted")
 
     rules: RulesSpec | None = None
+    fitted: FittedSpec | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
         """The models the router may choose from."""
+        if self.fitted:
+            return self.fitted.models
         return self.rules.order if self.rules else ()
 
 
@@ -282,7 +151,7 @@ def _tool_calls_form(value: object) -> str:
     return "<by tool>" if isinstance(value, Mapping) else "<count>"
 
 
-class BudgetSpec(_Spec):
+class BudgetSpec(Spec):
     """The limits of a run; what is not given is not limited."""
 
     usd: Dollars | None = None
@@ -311,7 +180,40 @@ class BudgetSpec(_Spec):
         return Budget(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
-class InstructionsFile(_Spec):
+class BudgetAwareSpec(Spec):
+    """Verify each answer before it stands; dig deeper or begin again elsewhere while the budget allows (BATS)."""
+
+    proposals: Annotated[int, Field(ge=2, le=100), BeforeValidator(number)] | None = None
+    """Answers that are proposed at most, 4 if not given."""
+
+
+class PlanSpec(Spec):
+    """Have a model plan the tool calls, and run those side by side that do not need each other."""
+
+    when: Literal["always", "pays"] = "always"
+    """Always, or where a plan is likely to be cheaper than a tool loop."""
+    max_steps: PositiveCount | None = None
+    """Steps of a plan at most, 32 if not given."""
+    max_replans: Count | None = None
+    """How often a plan is gone on with at most, once if not given."""
+    concurrency: PositiveCount | None = None
+    """Steps that run at a time, all that are ready if not given."""
+    on_failure: Literal["isolate", "fail_fast"] = "isolate"
+    """What a failed step does to the others: nothing but to those that need its result, or end them."""
+    retries: Count = 0
+    """Further tries of a step that fails."""
+
+
+class PlannerSpec(Spec):
+    """How a task is worked on; the one key it has is its kind."""
+
+    one_of = ("budget_aware", "plan")
+
+    budget_aware: BudgetAwareSpec | None = None
+    plan: PlanSpec | None = None
+
+
+class InstructionsFile(Spec):
     """Instructions kept in a text file."""
 
     file: Text
@@ -322,7 +224,31 @@ def _instructions_form(value: object) -> str:
     return "<file>" if isinstance(value, Mapping | InstructionsFile) else "<text>"
 
 
-class AgentSpec(_Spec):
+class ToolSearchSpec(Spec):
+    """How an agent with many tools finds those it offers for a task."""
+
+    top: PositiveCount = 16
+    """Tools that are offered at most."""
+    by: Literal["words", "both"] = "words"
+    """What is compared: words, or words and meaning (the `embed` extra)."""
+
+
+def _learnable(quantile: float) -> float:
+    if HIGHEST < quantile < 1:
+        raise PydanticCustomError("not_learnable", f"should be {HIGHEST} at most, or 1")
+    return quantile
+
+
+_BETWEEN = {"exclusiveMinimum": HIGHEST, "exclusiveMaximum": 1}
+Quantile = Annotated[
+    float,
+    Field(gt=0, le=1, json_schema_extra={"not": _BETWEEN}),
+    BeforeValidator(number),
+    AfterValidator(_learnable),
+]
+
+
+class AgentSpec(Spec):
     """An agent: a model or a router, tools, instructions and a budget."""
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"models": ["router"]}})
@@ -341,10 +267,31 @@ class AgentSpec(_Spec):
     """The system prompt, or the file that holds it."""
     description: str = ""
     """What this agent is for; read by agents that have it as a tool."""
+    tool_search: ToolSearchSpec | None = None
+    """Without one the models are offered every tool."""
+    planner: PlannerSpec | None = None
+    """Without one a task is worked on in one tool loop."""
     max_steps: PositiveCount | None = None
     """Model calls of one run at most."""
-    temperature: Annotated[float, Field(ge=0, le=2), BeforeValidator(_number)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2), BeforeValidator(number)] | None = None
     seed: Count | None = None
+    reasoning_effort: Effort | None = None
+    """How hard models that can think are asked to."""
+    output_quantile: Quantile | None = None
+    """Beside other calls that share too little, send the output cap that this share of earlier replies kept
+    within; 1 waits for the whole cap instead."""
+    finish_line_gate: Annotated[float, Field(ge=0), BeforeValidator(number)] | None = None
+    """Typical calls that such a new one leaves room for."""
+    retry: RetrySpec | None = None
+    """How failed calls are made again; without it three times at most."""
+    hedge: HedgeSpec | None = None
+    """Make a second call where the first is late."""
+    on_overflow: Literal["refuse", "trim", "summarise"] = "refuse"
+    """A conversation that no model can read: end, leave out the oldest turns, or summarise those first."""
+    policy: Name | None = None
+    """What its tools may do."""
+    fallbacks: dict[Trigger, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
+    """Models that a failed call goes to, by the kind of its failure; `any` is every kind that is not listed."""
 
     @model_validator(mode="after")
     def _refuse_candidates_without_router(self) -> Self:
@@ -355,17 +302,37 @@ class AgentSpec(_Spec):
         return self
 
 
+class PoolSpec(Spec):
+    """Several endpoints of one model; each call takes one."""
+
+    endpoints: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Entries of `models`."""
+    mode: Literal["adaptive", "cost", "capacity"] = "adaptive"
+    """The cheapest endpoint, all alike, or the cheapest until it is saturated and all alike while it is."""
+
+
 # ---------------------------------------------------------------- the whole file
-class AppSpec(_Spec):
+class AppSpec(Spec):
     """An agent definition, complete."""
 
-    version: Annotated[Literal[1], BeforeValidator(_number)]
+    version: Annotated[Literal[1], BeforeValidator(number)]
     include: tuple[Text, ...] = ()
     """Files merged below this one, relative to it: maps key by key, lists as a whole."""
     models: dict[Name, ModelSpec] = {}
+    pools: dict[Name, PoolSpec] = {}
+    """Models with several endpoints; named where models are."""
     tools: dict[ToolName, ToolEntry] = {}
     routers: dict[Name, RouterSpec] = {}
     budgets: dict[Name, BudgetSpec] = {}
+    policies: dict[Name, PolicySpec] = {}
     agents: Annotated[dict[ToolName, AgentSpec], Field(min_length=1)]
     entry: Name
     """The agent that a task is given to."""
+
+    @model_validator(mode="after")
+    def _refuse_a_name_for_two_models(self) -> Self:
+        if both := sorted(self.models.keys() & self.pools.keys()):
+            raise PydanticCustomError(
+                "name_taken", "has {name}, which is a model already", {"name": repr(both[0]), "key": "pools"}
+            )
+        return self

@@ -11,16 +11,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TextIO
 
 from agentkit.costs import Cost
 from agentkit.errors import ConfigError
+from agentkit.redaction import redact_all
 from agentkit.types import Status
+from agentkit.usage import Usage
 
 VERSION = 1
+_NUMBERS = {"Cost", "bool", "float", "float | None", "int", "Status", "Mapping[str, int]", "Usage | None"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,15 @@ class Planned(Event):
     """A plan was made; `needs` lists by step the steps whose results it takes."""
 
     kind: ClassVar[str] = "plan"
+    needs: Mapping[str, tuple[str, ...]]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned(Event):
+    """A plan goes on with further steps; `needs` is as in `Planned`."""
+
+    kind: ClassVar[str] = "replan"
     needs: Mapping[str, tuple[str, ...]]
     reason: str
 
@@ -102,12 +115,16 @@ class Extended(Event):
 
 @dataclass(frozen=True, slots=True)
 class Settled(Event):
-    """A hold was charged with what its usage record says."""
+    """A hold was charged with what its usage record says; nothing for a reply from our own cache.
+
+    `usage` is that of a model call; a tool has none.
+    """
 
     kind: ClassVar[str] = "settle"
     hold: str
     what: str
     charged: Cost
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +157,7 @@ class Overrun(Event):
 
 @dataclass(frozen=True, slots=True)
 class Retried(Event):
-    """A step is tried again, with another model or with a complaint about the last reply."""
+    """A step is tried again, or something else is done for it: a wait, a second call, a shorter conversation."""
 
     kind: ClassVar[str] = "retry"
     step: str
@@ -229,7 +246,8 @@ class Stamped(NamedTuple):
             "scope": self.scope,
         }
         for field in fields(event):
-            row[field.name] = getattr(event, field.name)
+            if (value := getattr(event, field.name)) is not None or field.default is not None:
+                row[field.name] = value
         return json.dumps(row, ensure_ascii=False, default=_plain)
 
 
@@ -287,7 +305,9 @@ class Trace:
         self._sinks, self._listener = sinks, listener
 
     def emit(self, scope: str, event: Event) -> None:
-        """Record `event` as happening in `scope`."""
+        """Record `event`, without the secrets in its texts, as happening in `scope`."""
+        if type(event) is not TextDelta:  # whose text has been through a StreamRedactor, piece by piece
+            event = _redacted(event)
         stamped = Stamped(self.run, len(self.events), time.time(), scope, event)
         self.events.append(stamped)
         for sink in self._sinks:
@@ -306,11 +326,30 @@ class Trace:
             sink.close()
 
 
+def _redacted(event: Event) -> Event:
+    changed = {}
+    kind: Any = type(event)
+    for name in _text_fields(kind):
+        value = getattr(event, name)
+        if (redacted := redact_all(value)) is not value:
+            changed[name] = redacted
+    return replace(event, **changed) if changed else event
+
+
+@cache
+def _text_fields(kind: type[Any]) -> tuple[str, ...]:
+    """The fields that may hold text of somebody else's: not amounts, numbers and flags."""
+    return tuple(field.name for field in fields(kind) if field.type not in _NUMBERS)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, Usage):  # the provider's own record repeats what the counts say
+        counts = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "raw"}
+        return {name: count for name, count in counts.items() if count}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} has no place in a trace")

@@ -20,7 +20,7 @@ class Capabilities:
 
     `stop_ends_billing`: a disconnect ends the bill. `streams_every_billed_token`: each billed output token
     is seen in the stream. `cache_control`: prompt-cache breakpoints are sent, since the provider caches only what
-    it is told to.
+    it is told to. `prefill`: a conversation that ends with an assistant turn is gone on with inside that turn.
     """
 
     tools: bool = True
@@ -34,6 +34,7 @@ class Capabilities:
     images: bool = True
     reasoning_effort: bool = False
     cache_control: bool = False
+    prefill: bool = False
     stop_ends_billing: bool = False
     streams_every_billed_token: bool = False
 
@@ -47,7 +48,8 @@ class Capabilities:
 class ModelCard:
     """A model as routers and the catalog see it.
 
-    `quality` is a prior in 0..1 of answering a typical step well, None when unknown.
+    `quality` is a prior in 0..1 of answering a typical step well, None when unknown. `image_tokens` is the most
+    input tokens one image is billed as; None leaves it to the dialect.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ModelCard:
     max_output_tokens: int = 4_096
     quality: float | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    image_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

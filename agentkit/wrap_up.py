@@ -1,6 +1,7 @@
-"""The wrap-up prompt: what a model is asked when the budget is spent and only the final answer is left.
+"""Prompts of the executor's own: for a final answer when the budget is spent, and for the rest of a cut reply.
 
-One self-contained user message, so that it fits any provider, needs no earlier tool calls and can be trimmed.
+The wrap-up prompt is one self-contained user message, so that it fits any provider, needs no earlier tool calls
+and can be trimmed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 CLOSING = "The budget is spent. Answer now from these facts, and say what is missing."
+CONTINUE = "Your reply was cut off. Go on from its very last character: repeat nothing, do not mention the cut."
 
 
 def wrap_up_prompt(task: str, facts: Sequence[str]) -> str:

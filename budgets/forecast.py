@@ -19,7 +19,8 @@ MISS = 0.1
 ENOUGH = math.ceil(1 / MISS) - 1
 """Amounts from which p10 and p90 can be told."""
 LEARNING_RATE = 0.02
-"""γ; the levels follow a change within some fifty scores."""
+"""γ for a share of `MISS`; the levels follow a change within some fifty scores. For a smaller share it is smaller
+in proportion, since one miss must not lift the bound above every score."""
 MEMORY = 500
 """Scores that count; older ones are forgotten."""
 
@@ -29,6 +30,7 @@ class UpperBound:
 
     def __init__(self, miss: float) -> None:
         self._miss = self._level = miss
+        self._rate = LEARNING_RATE * min(1.0, miss / MISS)
         self._by_age: deque[float] = deque()
         self._by_size: list[float] = []
 
@@ -42,7 +44,7 @@ class UpperBound:
     def observe(self, score: float) -> None:
         """Take the next score; an infinite one is above every bound."""
         if len(self._by_size) + 1 >= 1 / self._miss:  # before that no level has a bound, so none is wrong
-            self._level += LEARNING_RATE * (self._miss - (score > self.value))
+            self._level += self._rate * (self._miss - (score > self.value))
         insort(self._by_size, score)
         self._by_age.append(score)
         if len(self._by_age) > MEMORY:

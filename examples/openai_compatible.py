@@ -12,7 +12,8 @@ from decimal import Decimal
 import anyio
 
 from agentkit import Agent, Budget, ModelCard, Price
-from agentkit.backends import OpenAIBackend
+from agentkit.backends import RemoteBackend
+from agentkit.backends.openai_chat import OpenAIChat
 
 
 async def main(base_url: str, model: str, task: str) -> None:
@@ -23,7 +24,8 @@ async def main(base_url: str, model: str, task: str) -> None:
         price=Price(input=Decimal("0.20"), output=Decimal("0.60")),  # dollars per million tokens
         context_window=32_768,
     )
-    agent = Agent(OpenAIBackend(card, base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY")))
+    key = os.environ.get("OPENAI_API_KEY")
+    agent = Agent(RemoteBackend(card, OpenAIChat(), base_url=base_url, api_key=key))
     try:
         answer = await agent.run(task, budget=Budget(usd="0.01", seconds=60))
     finally:

@@ -15,6 +15,7 @@ from agentkit.backends.base import Assembler
 from agentkit.errors import BackendUnavailable, BadRequest, ContextOverflow, LocalModelError, MissingExtra
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.toolcalls import forced_opening, offered_tools
+from agentkit.messages import Message
 from agentkit.types import Completion, Delta, ModelCard, Request
 from agentkit.usage import Bound
 
@@ -33,7 +34,8 @@ class LocalBackend:
 
     `device` "auto" is the GPU if there is one. `threads` goes to torch.set_num_threads when the model is loaded,
     which later threads of the process inherit; None leaves it alone. A request without a temperature is greedy,
-    one with `tool_choice="required"` starts with a tool call, and `output_schema` is not enforced.
+    one with `tool_choice="required"` starts with a tool call, and `output_schema` is not enforced. A conversation
+    that ends with an assistant turn is gone on with inside that turn.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class LocalBackend:
         threads: int | None = 1,
     ) -> None:
         capabilities = replace(
-            card.capabilities, logprobs=True, stop_ends_billing=True, streams_every_billed_token=True
+            card.capabilities, logprobs=True, prefill=True, stop_ends_billing=True, streams_every_billed_token=True
         )
         self._card = replace(card, capabilities=capabilities)
         self._folder, self._device, self._threads = Path(folder), device, threads
@@ -94,7 +96,8 @@ class LocalBackend:
             raise BadRequest(self._card.name, "max_output_tokens is below 1; leave room for an answer")
         tokenizer, window = self._loaded_text()
         try:
-            prompt = tokenizer.prompt(request.messages, offered_tools(request), begin=forced_opening(request))
+            earlier, begun = _begun(request.messages)
+            prompt = tokenizer.prompt(earlier, offered_tools(request), begin=begun + forced_opening(request))
         except LocalModelError as error:
             raise BadRequest(self._card.name, str(error)) from error
         if not prompt:
@@ -158,6 +161,13 @@ class LocalBackend:
             raise MissingExtra("local", error.name or "torch") from error
         except (LocalModelError, RuntimeError) as error:
             raise BackendUnavailable(self._card.name, str(error)) from error
+
+
+def _begun(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:
+    """Split off the assistant turn that has begun, if the last one is such."""
+    if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
+        return messages[:-1], messages[-1].text
+    return messages, ""
 
 
 def _open_text(folder: Path) -> tuple[ChatTokenizer, int]:

@@ -12,6 +12,9 @@ from agentkit.local_models.toolcalls import ToolCallParser, forced_opening
 from agentkit.types import Delta, FinishReason, Request, TokenLogprob, ToolCallDelta
 from agentkit.usage import Usage
 
+_SEAM = 4
+"""Tokens before a reply that goes on with a text; they show how its first token reads."""
+
 
 class Reply:
     """The answer to one request whose prompt is already in tokens; `window` bounds the whole sequence.
@@ -40,7 +43,9 @@ class Reply:
             gpu_us_limit=gpu_us_limit,
         )
         self._tokenizer = tokenizer
-        self._detokenizer, self._stops = Detokenizer(tokenizer), StopStrings(request.stop)
+        begun = any(message.role == "assistant" for message in request.messages[-1:])
+        before = prompt[-_SEAM:] if begun else ()
+        self._detokenizer, self._stops = Detokenizer(tokenizer, before), StopStrings(request.stop)
         self._parser = ToolCallParser(forced_opening(request))
         self._output_tokens = 0
 

@@ -107,14 +107,15 @@ class ChatTokenizer:
 class Detokenizer:
     """Turns a stream of token ids into text, holding back characters whose bytes are not all there.
 
-    The package's own DecodeStream loses a truncated last character and fails on broken byte runs; this keeps
-    two marks into the ids instead, and decodes from the last one that is known to end a character.
+    The package's own DecodeStream loses a truncated last character and fails on broken byte runs; this keeps two
+    marks into the ids instead, and decodes from the last one that is known to end a character. `before` are the
+    last ids of the text that is gone on with: a tokenizer may drop the space that a text begins with.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, before: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
-        self._ids: list[int] = []  # those already shown, as context for what follows, then those still held
-        self._shown = 0
+        self._ids = list(before)  # those already shown, as context for what follows, then those still held
+        self._shown = len(self._ids)
 
     def feed(self, token: int) -> str:
         """Take the next token; return the text that is complete by now."""

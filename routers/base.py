@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentkit.costs import Cost
+from agentkit.errors import FailureKind
 from agentkit.types import Completion, ModelCard, ScopeView
 
 
@@ -28,15 +29,24 @@ class Query:
     turn: int = 0
     weak: frozenset[str] = frozenset()
 
+    def fits(self, model: str, view: ScopeView) -> bool:
+        """Tell whether the call of `model` can be made and the budget has room for it."""
+        bound = self.bounds.get(model)
+        return bound is not None and all(bound[name] <= room for name, room in view.available.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one call: the reply or the error, what it cost, and what is wrong with it."""
+    """What came of one call: the reply or the error, what it cost, and what is wrong with it.
+
+    `error` is the kind of failure when there is no reply, or none that the provider let through.
+    """
 
     model: str
     completion: Completion | None
     cost: Cost
     problems: tuple[str, ...] = ()
+    error: FailureKind | None = None
 
     @property
     def valid(self) -> bool:

@@ -22,7 +22,7 @@ class RuleRouter:
         if seen and seen[-1].valid:
             return Stop(len(seen) - 1, "the reply is valid")
         tried = {outcome.model for outcome in seen}
-        able = [card for card in self._sorted(candidates, query) if _fits(query.bounds.get(card.name), view)]
+        able = [card for card in self._sorted(candidates, query) if query.fits(card.name, view)]
         left = [card.name for card in able if card.name not in tried]
         fresh = [name for name in left if name not in query.weak]
         if fresh:
@@ -42,10 +42,6 @@ class RuleRouter:
 def _price_rank(card: ModelCard, query: Query) -> tuple[bool, int]:
     """Unknown prices come last: they may be anything."""
     return card.price is None, query.bounds.get(card.name, Cost())["usd"]
-
-
-def _fits(bound: Cost | None, view: ScopeView) -> bool:
-    return bound is not None and all(bound[name] <= room for name, room in view.available.items())
 
 
 def _reason(seen: Sequence[Outcome], query: Query) -> str:

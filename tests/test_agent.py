@@ -12,7 +12,7 @@ from agentkit.backends.fake import Faulty, ScriptedBackend, calls
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendUnavailable, ConfigError
-from agentkit.executor.attempt import LEAST_OUTPUT
+from agentkit.executor.offer import LEAST_OUTPUT
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import user
 from agentkit.run import is_inside_run

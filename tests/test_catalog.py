@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.catalog import LEAST_RELEVANCE, UNKNOWN_QUALITY, Catalog, Component
+from agentkit.catalog import LEAST_RELEVANCE, MOST_SKILLS, UNKNOWN_QUALITY, Catalog, Component, Skill
 from agentkit.costs import Cost
 from agentkit.tools import Tool, tool
 from agentkit.types import ToolSpec
@@ -86,3 +86,24 @@ def test_a_tool_and_a_model_may_share_a_name() -> None:
     assert {component.key for component in catalog.components} == {"model:search", "tool:search"}
     assert Catalog.of("task", "", [], []).components == ()
     assert Component("x", "tool", Cost(), 0.1).key == "tool:x"
+
+
+def test_the_skills_are_the_parts_of_the_task_and_tools_cover_what_they_speak_of() -> None:
+    catalog = Catalog.of(
+        "Find the order of Ada. Then tell me her telephone number.", "", [find_order], [card("m")]
+    )
+    found = catalog.by_skill()
+    assert [skill.name for skill in found.skills] == ["Find the order of Ada.", "tell me her telephone number."]
+    assert sum(skill.weight for skill in found.skills) == pytest.approx(1)
+    covers = {component.name: component.covers for component in found.components}
+    assert covers["m"] == ()
+    assert covers["find_order"][0] > covers["find_order"][1] >= LEAST_RELEVANCE
+    assert found.by_skill() is found
+
+
+def test_a_task_of_one_piece_is_one_skill_and_no_task_has_more_than_the_most() -> None:
+    assert [skill.name for skill in Catalog.of("Bonjour", "", [], []).by_skill().skills] == ["Bonjour"]
+    many = ". ".join(f"Find the order number {n}" for n in range(MOST_SKILLS + 3))
+    assert len(Catalog.of(many, "", [find_order], []).by_skill().skills) == MOST_SKILLS
+    assert Catalog((), task="").by_skill().skills == ()
+    assert Catalog((), (Skill("s"),), "a task").by_skill().skills == (Skill("s"),)

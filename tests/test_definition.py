@@ -13,7 +13,9 @@ from agentkit.costs import Budget
 from agentkit.definition import Definition, read_definition
 from agentkit.errors import SpecError
 from agentkit.includes import MAX_INCLUDE_DEPTH
-from agentkit.spec import AgentTool, BudgetSpec, LocalModelSpec, OpenAIModelSpec, PythonTool
+from agentkit.model_spec import LocalModelSpec, OpenAIModelSpec
+from agentkit.models import from_spec
+from agentkit.spec import AgentTool, BudgetSpec, PythonTool
 from agentkit.usage import Price
 from agentkit.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, parse_yaml
 from tests.definitions.cases import BAD
@@ -52,6 +54,22 @@ def test_a_full_definition_means_what_it_says() -> None:
     assert main.tools[3:] == (PythonTool(python="shop.tools:order", timeout=2.5), AgentTool(agent="helper"))
     assert spec.tools["sums"] == "calculate"
     assert (main.models, main.max_steps, main.temperature, main.seed) == (("pico", "gpt-5.2"), 8, 0.2, 7)
+
+
+def test_models_of_every_provider_become_backends() -> None:
+    definition = good("providers")
+    backends = {name: from_spec(name, model) for name, model in definition.spec.models.items()}
+    dialects = {name: backend.card.backend for name, backend in backends.items()}
+    assert dialects == {
+        "fast": "openai",
+        "thinker": "openai-responses",
+        "strong": "anthropic",
+        "wide": "gemini",
+        "open": "openai",
+        "ours": "azure",
+    }
+    assert backends["strong"].card.image_tokens == 1600
+    assert not backends["open"].card.capabilities.images
 
 
 def test_a_strict_budget_limits_every_resource_it_names() -> None:

@@ -56,6 +56,49 @@ def test_basic(run: Run) -> None:
     ]  # fmt: skip
 
 
+def test_fake_provider(run: Run) -> None:
+    assert run("fake_provider.py").splitlines() == [
+        "High tide is at noon.",
+        "requests that came in: 2, on the bill: 1",
+        "the bill is what was spent: True",
+    ]
+
+
+def test_tool_search(run: Run) -> None:
+    answer, offered = run("tool_search.py").splitlines()
+    assert answer == "Order 7 was shipped on Monday."
+    assert offered == "4 of 61 tools were offered, get_order among them: True"
+
+
+def test_fitted_router(run: Run) -> None:
+    assert run("fitted_router.py").splitlines() == [
+        "Find the sum of 3 and 4. says cheap",
+        "Give a proof of lemma 7. says good",
+    ]
+
+
+def test_cascade_routing(run: Run) -> None:
+    right, _, total, *_, spent = run("cascade_routing.py").split()
+    assert int(right) > 0.85 * int(total) and float(spent.removeprefix("$")) < 0.008
+
+
+def test_compose(run: Run) -> None:
+    almanac, station, spent = run("compose.py").splitlines()
+    assert almanac == "tool:almanac: adds nothing to what is chosen"
+    assert station.startswith("tool:station: covers 'the temperature of a place' 0.92 for $2")
+    assert spent == "$0.000228 spent on trials, $2 for what is chosen"
+
+
+def test_prompt_cache(run: Run) -> None:
+    assert run("prompt_cache.py") == "without the cache $0.046395, with it $0.01562295: 66% saved\n"
+
+
+def test_shared_budget(run: Run) -> None:
+    first, second = run("shared_budget.py").splitlines()
+    assert first.startswith("complete: 20 reports, 720 words, ")
+    assert second.endswith("calls with output caps from 33 to 500 tokens")
+
+
 def test_streaming(run: Run) -> None:
     out = run("streaming.py")
     places = [out.index(part) for part in ('add({"a": 19, "b": 23}) = 42', "The sum is 42.", "complete, $")]
@@ -91,6 +134,20 @@ def test_allocation(run: Run) -> None:
     assert float(dearest.split("$")[1].split(",")[0]) > 0.004
 
 
+def test_budget_aware(run: Run) -> None:
+    pivot, answer = run("budget_aware.py").splitlines()
+    assert pivot.startswith("pivot; a summary replaces")
+    assert answer == "complete: The Sydney Harbour Bridge. $0.002905, 6 model calls"
+
+
+def test_parallel_plan(run: Run) -> None:
+    *events, answer = run("parallel_plan.py").splitlines()
+    assert answer == "In Culville, $94.14, by Flouth Cargo. (2 model calls, 4 tool calls, $0.0006)"
+    order, who, whole = "> order-1", '> who-3 find_customer{"name": "Douth Pamack"}', "the plan is whole: 4 steps"
+    assert events[0].startswith(order) and order not in events[1:] and len(events) == 9
+    assert events.index(who) < len(events) - 1 and events.index(whole) > 0
+
+
 def test_sub_agent(run: Run) -> None:
     answer, *receipts = run("sub_agent.py").splitlines()
     assert answer == "A hold reserves money before a call."
@@ -99,10 +156,38 @@ def test_sub_agent(run: Run) -> None:
     assert sum(charges[:-1]) == pytest.approx(charges[-1])
 
 
+def test_resilience(run: Run) -> None:
+    assert run("resilience.py").splitlines() == [
+        "Hello from the west.",
+        "  model 'east': too many calls (HTTP 429); again at another endpoint",
+        "  model:east $0",
+        "  model:west $0.000034",
+        "I have read all of it.",
+        "  everyday: context; this is the fallback",
+        "  model:west $0",
+        "  model:long $0.00014",
+    ]
+
+
 def test_record_replay(run: Run) -> None:
     recorded, replayed, calls = run("record_replay.py").splitlines()
     assert replayed.removeprefix("replayed") == recorded.removeprefix("recorded")
     assert calls == "calls that left: 1"
+
+
+def test_response_cache(run: Run) -> None:
+    paid, free, calls = run("response_cache.py").splitlines()
+    assert paid.startswith("The Eiffel Tower is 330 metres high. (from the model, $0.0000")
+    assert free == "The Eiffel Tower is 330 metres high. (from the cache, $0)"
+    assert calls == "calls that left: 1"
+
+
+def test_otel_spans(run: Run) -> None:
+    whole, first, search, last, answer = run("otel_spans.py").splitlines()
+    costs = [float(line.rpartition("$")[2]) for line in (first, search, last)]
+    assert whole.startswith("invoke_agent guide: $") and search == "execute_tool search: $0.001000"
+    assert float(whole.rpartition("$")[2]) == pytest.approx(sum(costs), abs=1e-6)
+    assert answer.startswith("answer: It is 330 metres high. $0.00")
 
 
 def test_openai_compatible(run: Run) -> None:
@@ -113,6 +198,44 @@ def test_openai_compatible(run: Run) -> None:
     assert provider.requests[0]["model"] == "my-model"
     with pytest.raises(SystemExit, match="python examples/openai_compatible.py http"):
         run("openai_compatible.py")
+
+
+def test_providers(run: Run) -> None:
+    *answers, sums = run("providers.py").splitlines()
+    assert [answer.split(": ")[0] for answer in answers] == ["openai", "openai-responses", "anthropic", "gemini"]
+    assert all("High tide is at noon." in answer for answer in answers)
+    charged, billed = sums.removeprefix("charged ").split(", billed ")
+    assert charged == billed != "$0"
+
+
+def test_mcp_tools(run: Run) -> None:
+    assert run("mcp_tools.py").splitlines() == [
+        "double, shout",
+        "It is 42.",
+        "tool:double $0.001",
+    ]
+
+
+def test_policies(run: Run) -> None:
+    denied, sent = run("policies.py").splitlines()
+    assert sent == "sent to ann@corp.example"
+    assert denied.endswith("the wish of whoever wrote what read_page gave back: the user did not name to")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its last line is about a sandbox of Linux")
+def test_safe_tools(run: Run) -> None:
+    lines = run("safe_tools.py").splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "read_file", "read_file", "query", "query", "fetch", "run_python", "run_python",
+    ]  # fmt: skip
+    assert [word in line for word, line in zip(
+        ("Order anvils.", "must not go up", "anvil", "only one SELECT", "not public", "42", "exit code"), lines,
+        strict=True,
+    )] == [True] * 7  # fmt: skip
+
+
+def test_embeddings(run: Run) -> None:
+    assert run("embeddings.py").splitlines() == ["nearest: high tide at noon", "2 calls, $0.0000004"]
 
 
 # ---------------------------------------------------------------- the order desk

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from agentkit import Answer, Budget, load
-from agentkit.backends import Assembler, OpenAIBackend
+from agentkit.backends import Assembler, RemoteBackend
+from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.evals.suites.order_desk.questions import draw_question
 from agentkit.evals.suites.order_desk.shop import demo_desk
 from agentkit.local_models import zoo
@@ -141,11 +142,11 @@ async def test_a_run_is_the_same_with_only_its_model_entries_changed(
 
 
 # ---------------------------------------------------------------- what the ledger relies on
-def remote_backend(base_url: str) -> OpenAIBackend:
-    return OpenAIBackend(ModelCard("pico", "openai", str(zoo.folder("pico"))), base_url=base_url)
+def remote_backend(base_url: str) -> RemoteBackend:
+    return RemoteBackend(ModelCard("pico", "openai", str(zoo.folder("pico"))), OpenAIChat(), base_url=base_url)
 
 
-async def streamed_reply(backend: OpenAIBackend, request: Request) -> Completion:
+async def streamed_reply(backend: RemoteBackend, request: Request) -> Completion:
     reply = Assembler()
     async with aclosing(backend.stream(request)) as deltas:
         async for delta in deltas:

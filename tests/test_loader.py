@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from agentkit.agent import MAX_STEPS, Agent
-from agentkit.backends.openai import OpenAIBackend
+from agentkit.agent import FINISH_LINE_GATE, MAX_STEPS, OUTPUT_QUANTILE, Agent
+from agentkit.backends import RemoteBackend
 from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
+from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, SingleStepPlanner
 from agentkit.routers import RuleRouter
 
 HEAD = """\
@@ -72,7 +73,10 @@ agents:
     max_steps: 5
     temperature: 0
     seed: 4
-  helper: {model: small}
+    output_quantile: 0.9
+    finish_line_gate: 0
+    planner: {budget_aware: {proposals: 3}}
+  helper: {model: small, planner: {budget_aware: {}}}
 """,
     )
     agent = load(path)
@@ -90,14 +94,34 @@ agents:
     # what the definition says holds instead of what the function says
     assert (loud.cost, loud.timeout) == (Cost(usd=1_000_000, tokens=7), 3)
     assert helper.spec.description == "Ask the helper."
+    assert agent.planner == BudgetAware(3)
+    assert (agent._lengths.quantile, agent._gate) == (0.9, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "planner"),
+    [
+        ("{}", LLMPlanner()),
+        (
+            "{when: pays, max_steps: 8, max_replans: 0, concurrency: 4, on_failure: fail_fast, retries: 1}",
+            LLMPlanner(
+                when="pays", max_steps=8, max_replans=0, concurrency=4, on_failure=OnFailure("fail_fast", 1)
+            ),
+        ),
+    ],
+)
+def test_a_planner_that_lets_a_model_plan(tmp_path: Path, given: str, planner: LLMPlanner) -> None:
+    agent = load(write(tmp_path, f"agents: {{desk: {{model: small, planner: {{plan: {given}}}}}}}\n"))
+    assert agent.planner == planner
 
 
 def test_defaults(tmp_path: Path) -> None:
     agent = load(write(tmp_path, "agents: {desk: {model: small}}\n"))
     assert (agent.max_steps, agent.budget, agent.tools) == (MAX_STEPS, None, ())
+    assert (agent._lengths.quantile, agent._gate) == (OUTPUT_QUANTILE, FINISH_LINE_GATE)
     backend = agent.backends["small"]
-    assert isinstance(backend, OpenAIBackend) and backend.card.model == "gpt-5-mini"
-    assert isinstance(agent, Agent)
+    assert isinstance(backend, RemoteBackend) and backend.card.model == "gpt-5-mini"
+    assert isinstance(agent, Agent) and isinstance(agent.planner, SingleStepPlanner)
 
 
 def test_what_is_named_twice_is_made_once(tmp_path: Path) -> None:
@@ -141,7 +165,7 @@ def test_a_model_that_cannot_be_made_is_placed(tmp_path: Path, monkeypatch: pyte
 
 
 # ---------------------------------------------------------------- model names
-@pytest.mark.parametrize("name", ["gpt-5", "azure:gpt-5", "zoo:"])
+@pytest.mark.parametrize("name", ["gpt-5", "mystery:gpt-5", "zoo:"])
 def test_a_model_name_that_says_nothing_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="openai:MODEL"):
         resolve(name)
@@ -154,4 +178,4 @@ def test_openai_needs_a_key_and_a_server_of_ones_own_does_not(monkeypatch: pytes
         resolve("openai:gpt-5-mini")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     backend = resolve("openai:gpt-5-mini")
-    assert backend.card.name == "gpt-5-mini" and backend.card.price is not None
+    assert backend.card.name == "gpt-5-mini" and backend.card.price is None  # the table's is OpenAI's own

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
+from agentkit.backends.retry import RetryPolicy
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
 from agentkit.errors import (
@@ -19,6 +20,7 @@ from agentkit.errors import (
     ScopeFrozen,
     UnboundedCost,
 )
+from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import Plan, Step
 from agentkit.tools import tool
@@ -177,21 +179,25 @@ async def test_without_any_time_nothing_is_sent() -> None:
 
 
 # ---------------------------------------------------------------- cancellation
-async def cancel_after(steps: int, url: str, bill: str, streamed: bool, pause: float = 0) -> bool:
-    """Cancel a run after so many pauses, by default turns of the loop; returns whether it was still going."""
-    backend = ScriptedBackend(play, bill="full" if bill == "full" else "streamed")
-    subject, done = agent(backend), False
+async def cancel_after(steps: int, url: str, bill: str, streamed: bool, lent: bool, pause: float = 0) -> bool:
+    """Cancel a run after so many pauses, by default turns of the loop; returns whether it was still going.
+
+    Its budget is ample, or so small that its only call is `lent` the finish line.
+    """
+    backend = ScriptedBackend("word " * 60 if lent else play, bill="full" if bill == "full" else "streamed")
+    subject, done = agent(backend, tools=()) if lent else agent(backend), False
+    budget = Budget(tokens=subject.minimum(TASK)["tokens"] + 10) if lent else Budget(usd=1)
     with Ledger.open(url) as ledger:
         scope = ledger.scope(f"application-{steps}-{bill}-{streamed}")
 
         async def go() -> None:
             nonlocal done
             if streamed:
-                async with subject.stream(TASK, budget=Budget(usd=1), scope=scope) as events:
+                async with subject.stream(TASK, budget=budget, scope=scope) as events:
                     async for _ in events:
                         pass
             else:
-                await subject.run(TASK, budget=Budget(usd=1), scope=scope)
+                await subject.run(TASK, budget=budget, scope=scope)
             done = True
 
         async with anyio.create_task_group() as group:
@@ -203,19 +209,21 @@ async def cancel_after(steps: int, url: str, bill: str, streamed: bool, pause: f
     return not done
 
 
+@pytest.mark.parametrize("lent", [False, True])
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("bill", ["streamed", "full"])
-async def test_cancelled_at_every_await(bill: str, streamed: bool) -> None:
+async def test_cancelled_at_every_await(bill: str, streamed: bool, lent: bool) -> None:
     steps = 0
-    while await cancel_after(steps, "memory:", bill, streamed):
+    while await cancel_after(steps, "memory:", bill, streamed, lent):
         steps += 1
-    assert steps > (20 if streamed else 3)  # the loop did meet the awaits of a whole run
+    assert steps > (20 if streamed else 1 if lent else 3)  # the loop did meet the awaits of a whole run
 
 
-async def test_cancelled_on_a_ledger_in_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lent", [False, True])
+async def test_cancelled_on_a_ledger_in_a_file(tmp_path: Path, lent: bool) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
-    cancelled = [await cancel_after(steps, url, "full", False, pause=0.001) for steps in range(0, 30, 2)]
-    assert cancelled[0] and cancelled[1]
+    cancelled = [await cancel_after(steps, url, "full", False, lent, pause=0.001) for steps in range(0, 30, 2)]
+    assert cancelled[0] and (cancelled[1] or lent)
 
 
 class CancellingBackend(ScriptedBackend):
@@ -243,10 +251,11 @@ async def test_usage_that_has_come_is_charged_exactly_even_when_cancelled(tmp_pa
 # ---------------------------------------------------------------- failures
 async def test_when_every_model_fails_the_error_carries_what_is_known() -> None:
     backend = ScriptedBackend([calls(("find_order", {"number": 7})), BackendUnavailable("scripted", "gone")])
+    once = Resilience(retry=RetryPolicy.never())
     with Ledger.open() as ledger:
         scope = ledger.scope("application")
         with pytest.raises(BackendUnavailable) as caught:
-            await agent(backend).run(TASK, budget=Budget(usd=1), scope=scope)
+            await agent(backend, resilience=once).run(TASK, budget=Budget(usd=1), scope=scope)
         await check_books(ledger, scope, backend)
     assert caught.value.partial is not None and "order 7 shipped" in caught.value.partial.message.text
 
@@ -367,14 +376,15 @@ class Fan:
         return Plan((Step("a", "One."), Step("b", "Two."), Step("end", "Join.", ("a", "b"))), "a fan")
 
 
-async def test_steps_side_by_side_wait_for_each_others_room() -> None:
+async def test_steps_side_by_side_have_shares_and_the_last_one_what_they_leave() -> None:
     backend = ScriptedBackend("Fine.")
     with Ledger.open() as ledger, anyio.fail_after(5):
         scope = ledger.scope("application")
         answer = await agent(backend, tools=(), planner=Fan()).run(TASK, budget=Budget(tokens=2_000), scope=scope)
         await check_books(ledger, scope, backend, exact=True)
     assert answer.status == "complete"
-    assert [request.max_output_tokens for request in backend.requests] == [DEFAULT_OUTPUT] * 3
+    one, two, last = (request.max_output_tokens for request in backend.requests)
+    assert one == pytest.approx(1_875 / 3, rel=0.02) == two and last == DEFAULT_OUTPUT
 
 
 @pytest.mark.parametrize("tokens", [0, 60, 200, 600, 3_000])

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from agentkit.costs import Budget
+from agentkit.model_spec import Capability
 from agentkit.schema import json_schema
-from agentkit.spec import Capability
 from agentkit.types import Capabilities
 from agentkit.yaml_reader import parse_yaml
 from tests.definitions.cases import BAD, MEANING, SHAPE

@@ -38,7 +38,9 @@ class Tool:
     """Something a model can call: a function, an agent, a remote procedure.
 
     `cost` is the most one call spends beyond being counted. `timeout` is in seconds, None leaves the call
-    to the deadline of the run. Without a `parse` of its own a tool accepts any JSON object.
+    to the deadline of the run. Without a `parse` of its own a tool accepts any JSON object. The name and the
+    description of a `foreign` tool are text of somebody else's. A tool that `spends` draws from the scope it is
+    called in, as an agent does.
     """
 
     spec: ToolSpec
@@ -46,6 +48,8 @@ class Tool:
     cost: Cost = field(default_factory=Cost)
     timeout: float | None = None
     parse: Parser = _JSON_OBJECT.validate_json
+    foreign: bool = False
+    spends: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

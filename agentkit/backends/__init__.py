@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentkit.backends.base import Assembler, Backend, whole
+    from agentkit.backends.cache import CachingBackend
     from agentkit.backends.cassette import Recorder, Replayer
     from agentkit.backends.fake import Faulty, ScriptedBackend, calls
-    from agentkit.backends.openai import OpenAIBackend
+    from agentkit.backends.remote import RemoteBackend
     from agentkit.http import Timeouts
 
 _HOME = {
     "Assembler": "agentkit.backends.base",
     "Backend": "agentkit.backends.base",
+    "CachingBackend": "agentkit.backends.cache",
     "Faulty": "agentkit.backends.fake",
-    "OpenAIBackend": "agentkit.backends.openai",
     "Recorder": "agentkit.backends.cassette",
+    "RemoteBackend": "agentkit.backends.remote",
     "Replayer": "agentkit.backends.cassette",
     "ScriptedBackend": "agentkit.backends.fake",
     "Timeouts": "agentkit.http",
@@ -29,9 +31,10 @@ _HOME = {
 __all__ = [
     "Assembler",
     "Backend",
+    "CachingBackend",
     "Faulty",
-    "OpenAIBackend",
     "Recorder",
+    "RemoteBackend",
     "Replayer",
     "ScriptedBackend",
     "Timeouts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Protocol
 
 from agentkit.messages import Message, Native, ToolCall
@@ -83,6 +83,14 @@ class Assembler:
         finish: FinishReason = self._finish or "length"
         message = Message("assistant", "".join(self._text), calls, native=self._native)
         return Completion(message, finish, self._usage, tuple(self._logprobs))
+
+
+def assemble(deltas: Iterable[Delta]) -> Completion:
+    """Return what `deltas` say so far."""
+    reply = Assembler()
+    for delta in deltas:
+        reply.add(delta)
+    return reply.partial()
 
 
 def whole(completion: Completion) -> Delta:

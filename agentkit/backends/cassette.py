@@ -4,6 +4,9 @@ A cassette is a JSONL file with one row for each finished reply, keyed by the SH
 one without a reply for each bound that was asked for: a run bounds calls it never makes, the final answer among
 them.
 Replies are kept as deltas, so that a recorded stream also answers `complete` and the other way round.
+
+Secrets are taken out before a row is written, and before a key is made: a conversation that goes on from a
+redacted reply finds its next recording.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import fields, is_dataclass, replace
 from os import PathLike
@@ -23,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 
 from agentkit.backends.base import Assembler, Backend, whole
 from agentkit.errors import CassetteMiss, ConfigError
+from agentkit.redaction import redact, redact_all
 from agentkit.types import Completion, Delta, ModelCard, Request
 from agentkit.usage import Bound, Unbounded
 
@@ -75,9 +79,9 @@ class Recorder:
         row = _Row(
             key=request_key(model, request),
             model=model,
-            request=json.loads(_canonical(request)),
+            request=json.loads(redact(canonical(request))),
             bound=self._backend.bound(request),
-            deltas=tuple(deltas),
+            deltas=_redacted(deltas),
         )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
@@ -145,7 +149,7 @@ def request_key(model: str, request: Request) -> str:
 
     Fields at their default do not count, so that a new field of `Request` keeps old cassettes valid.
     """
-    return hashlib.sha256(f"{model}\n{_canonical(request)}".encode()).hexdigest()
+    return hashlib.sha256(f"{model}\n{redact(canonical(request))}".encode()).hexdigest()
 
 
 class _Row(BaseModel, extra="forbid"):
@@ -170,14 +174,37 @@ def _rows(path: Path) -> Iterator[_Row]:
             raise ConfigError(f"{path}:{number} is not a row of a cassette; delete the line") from error
 
 
-def _canonical(request: Request) -> str:
+def _redacted(deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+    """Return the reply without its secrets; the pieces stay as they came when there are none.
+
+    Token probabilities spell the text out, so they go with it.
+    """
+    reply = Assembler()
+    for delta in deltas:
+        reply.add(delta)
+    said = reply.partial().message
+    thinking = "".join(delta.thinking for delta in deltas)
+    texts = [said.text, thinking, *(call.arguments for call in said.tool_calls)]
+    content = said.native.content if said.native else ()
+    if redact_all(texts) is texts and redact_all(content) is content:
+        return tuple(deltas)
+    native = said.native and replace(said.native, content=redact_all(content))
+    clean = replace(whole(reply.partial()), text=redact(said.text), thinking=redact(thinking), logprobs=())
+    calls = tuple(replace(call, arguments=redact(call.arguments)) for call in clean.tool_calls)
+    return (replace(clean, tool_calls=calls, native=native),)
+
+
+def canonical(request: Request) -> str:
+    """Return a request as one JSON text, the same for equal requests in every process."""
     return json.dumps(request, default=_plain, sort_keys=True, separators=(",", ":"))
 
 
-def _plain(value: object) -> dict[str, Any]:
+def _plain(value: object) -> object:
     if is_dataclass(value):
-        pairs = ((field, getattr(value, field.name)) for field in fields(value))
+        pairs = ((field, getattr(value, field.name)) for field in fields(value) if field.compare)
         return {field.name: content for field, content in pairs if content != field.default}
+    if isinstance(value, bytes):
+        return {"sha256": hashlib.sha256(value).hexdigest()}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} in a request cannot be written as JSON")

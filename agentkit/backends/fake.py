@@ -21,9 +21,10 @@ import anyio.lowlevel
 from agentkit.backends.base import Assembler
 from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, BadRequest
-from agentkit.messages import ToolCall, assistant
+from agentkit.messages import ToolCall, assistant, user
 from agentkit.types import Completion, Delta, ModelCard, Request, ToolCallDelta
 from agentkit.usage import Bound, Price, Usage
+from agentkit.wrap_up import CONTINUE
 
 _TOKEN = re.compile(r"\S+\s*|\s+")
 
@@ -57,10 +58,11 @@ def calls(*wanted: tuple[str, Mapping[str, Any]], text: str = "") -> Completion:
 class ScriptedBackend:
     """A backend that plays `replies`: one reply for ever, a sequence in order, or a function of the request.
 
-    A reply is a text, a `Completion` (whose own `usage`, if any, is reported when it ends untruncated), tool
-    calls (see `calls`), a `Faulty` reply, or an exception to raise, which is never billed. `bill` says what
-    a disconnect costs: the tokens "streamed" so far or the "full" reply; the card's capabilities follow
-    it. `delay` is in seconds per token. `requests` and `bill` are the logs of what came in and what was billed.
+    A reply is a text, a `Completion` (whose own `usage`, if any, is reported when it ends untruncated), tool calls
+    (see `calls`), a `Faulty` reply, or an exception to raise, which is never billed. `bill` says what a disconnect
+    costs: the tokens "streamed" so far or the "full" reply; the card's capabilities follow it. A reply that the
+    output cap cut goes on where it stopped when more of it is asked for, without a new one from the script.
+    `delay` is in seconds per token. `requests` and `bill` are the logs of what came in and what was billed.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ScriptedBackend:
         self.requests: list[Request] = []
         self.bill: list[Usage] = []
         self._next_reply = _player(self.card.name, replies)
+        self._rest: dict[str, Faulty] = {}  # by the text of a reply that was cut
 
     @property
     def billed(self) -> Cost:
@@ -97,7 +100,7 @@ class ScriptedBackend:
                 raise BackendUnavailable(self.card.name, "the connection broke before the reply; try again")
             return attempt.completion()
         finally:
-            self.bill.append(attempt.usage())
+            self._close(attempt)
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         """Yield the next reply token by token, then the finish reason and the usage."""
@@ -113,7 +116,7 @@ class ScriptedBackend:
                 raise BackendUnavailable(self.card.name, detail, partial=attempt.partial())
             yield attempt.last_delta()
         finally:
-            self.bill.append(attempt.usage())
+            self._close(attempt)
 
     def bound(self, request: Request) -> Bound:
         """Return the exact input in words, as this backend counts, and the card's dearest prices."""
@@ -124,19 +127,31 @@ class ScriptedBackend:
 
     async def _open(self, request: Request) -> _Attempt:
         self.requests.append(request)
-        reply = self._next_reply(request)
+        said = _said(request)
+        reply = self._rest.get(said) or self._next_reply(request)
         if isinstance(reply, Exception):
             await anyio.lowlevel.checkpoint()
             raise reply
         faulty = reply if isinstance(reply, Faulty) else Faulty(reply)
         ids = f"{self.card.name}-{len(self.requests)}"
-        return _Attempt(request, faulty, ids, self.card.capabilities.stop_ends_billing)
+        return _Attempt(request, faulty, ids, self.card.capabilities.stop_ends_billing, said)
+
+    def _close(self, attempt: _Attempt) -> None:
+        self.bill.append(attempt.usage())
+        if attempt.truncated and attempt.made == attempt.length:
+            said = attempt.partial().message.text
+            rest = replace(attempt.reply.message, text=attempt.reply.message.text[len(said) :])
+            reply = replace(attempt.reply, message=rest, usage=None)
+            self._rest[attempt.said + said] = replace(attempt.faulty, reply=reply, fail_after=None)
 
 
 class _Attempt:
     """One playing of a reply under an output cap: what is sent, and what is billed when it ends."""
 
-    def __init__(self, request: Request, faulty: Faulty, ids: str, stop_ends_billing: bool) -> None:
+    def __init__(
+        self, request: Request, faulty: Faulty, ids: str, stop_ends_billing: bool, said: str = ""
+    ) -> None:
+        self.said = said
         self.request, self.faulty, self.stop_ends_billing = request, faulty, stop_ends_billing
         self.words = _input_words(request)
         self.reply = _completion(faulty.reply, ids)
@@ -198,6 +213,13 @@ def _player(model: str, replies: Script) -> Callable[[Request], Reply]:
         raise BadRequest(model, "the script has no reply left; add one for each call")
 
     return play
+
+
+def _said(request: Request) -> str:
+    """The beginning of the reply that is asked to be gone on with, empty for a new reply."""
+    turns = request.messages
+    turn = turns[-2] if len(turns) > 1 and turns[-1] == user(CONTINUE) else turns[-1]
+    return turn.text if turn.role == "assistant" else ""
 
 
 def _completion(reply: str | Completion, ids: str) -> Completion:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from traceback import format_exception
 from typing import Annotated, NoReturn
 
 import typer
 
 import agentkit
 from agentkit.cli import budget, trace, zoo
+from agentkit.cli import eval as evaluate
 from agentkit.cli.bench import bench
 from agentkit.cli.compose import compose
 from agentkit.cli.definitions import init, schema, validate
@@ -18,7 +20,9 @@ from agentkit.cli.demo import demo
 from agentkit.cli.exits import ExitCode, exit_code
 from agentkit.cli.models import models
 from agentkit.cli.run import run
+from agentkit.cli.serve import serve
 from agentkit.errors import AgentkitError
+from agentkit.redaction import redact
 
 app = typer.Typer(
     help="Run LLM agents under a budget.",
@@ -26,10 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, compose, validate, schema, init, models, demo, bench):
+for command in (run, compose, validate, schema, init, models, serve, demo, bench):
     app.command()(command)
 app.add_typer(trace.app, name="trace")
 app.add_typer(budget.app, name="budget")
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(zoo.app, name="zoo")
 
 
@@ -47,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _fail(error: Exception, message: str, code: ExitCode) -> NoReturn:
     if os.environ.get("AGENTKIT_DEBUG"):
-        sys.excepthook(type(error), error, error.__traceback__)
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+        typer.echo(redact("".join(format_exception(error))), err=True, nl=False)
+    typer.echo(f"error: {redact(' '.join(message.split()))}", err=True)
     sys.exit(code)
 
 

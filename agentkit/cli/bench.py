@@ -20,7 +20,7 @@ def bench(
     as_json: AsJson = False,
     quick: Annotated[bool, typer.Option("--quick", help="A small run, to test the bench itself.")] = False,
     seeds: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Seeds of the overspend bench.")
+        int | None, typer.Option(min=1, show_default=False, help="Seeds of benches that draw.")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="Measurements of the others.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +17,21 @@ if TYPE_CHECKING:
     from agentkit.catalog import Catalog, Selection
 
 
-def compose(file: File, task: Task, budget: Limits = None, as_json: AsJson = False) -> None:
-    """Show which tools and models a run of TASK would get under a budget, and what more would buy."""
+def compose(
+    file: File,
+    task: Task,
+    budget: Limits = None,
+    skills: Annotated[
+        bool, typer.Option("--skills", help="Choose by the skills TASK asks for: one model, and what covers them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which tools and models a run of TASK would get under a budget, and what more would buy.
+
+    With --skills, what an agent with the CoverageComposer would get.
+    """
     from agentkit.catalog import Catalog
+    from agentkit.composer import CoverageComposer
     from agentkit.loader import load
 
     agent = load(file)
@@ -32,7 +43,9 @@ def compose(file: File, task: Task, budget: Limits = None, as_json: AsJson = Fal
         raise typer.Exit(ExitCode.REFUSED)
     cards = [backend.card for backend in agent.backends.values()]
     catalog = Catalog.of(task, agent.instructions, agent.tools, cards)
-    selection = agent.composer.compose(catalog, available)
+    if skills:
+        catalog = catalog.by_skill()
+    selection = (CoverageComposer() if skills else agent.composer).compose(catalog, available)
     if as_json:
         print_json(_as_json(catalog, selection, minimum))
     else:
@@ -42,7 +55,11 @@ def compose(file: File, task: Task, budget: Limits = None, as_json: AsJson = Fal
 def _as_json(catalog: Catalog, selection: Selection, minimum: Cost) -> dict[str, Any]:
     components = [
         {
-            **asdict(component),
+            "name": component.name,
+            "kind": component.kind,
+            "value": component.value,
+            "priced": component.priced,
+            "covers": list(component.covers),
             "cost": plain(component.cost),
             "chosen": component.key in selection.chosen,
             "reason": selection.reasons[component.key],
@@ -51,10 +68,12 @@ def _as_json(catalog: Catalog, selection: Selection, minimum: Cost) -> dict[str,
     ]
     return {
         "components": components,
+        "skills": [{"name": skill.name, "weight": skill.weight} for skill in catalog.skills],
         "value": selection.value,
         "cost": plain(selection.cost),
         "minimum": plain(minimum),
         "more": selection.more,
+        "bound": selection.bound,
     }
 
 
@@ -71,6 +90,8 @@ def _show(catalog: Catalog, selection: Selection, minimum: Cost) -> None:
             style="" if chosen else "dim",
         )
     out.print(made)
+    for place, skill in enumerate(catalog.skills, 1):
+        out.print(f"skill {place}: {skill.name}", soft_wrap=True)
     out.print(f"expected cost {brief(selection.cost)}; the least final answer costs {brief(minimum)}")
     if selection.more:
         out.print(selection.more)

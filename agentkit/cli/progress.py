@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
@@ -51,6 +54,15 @@ class Progress:
             self._spent += event.charged
         if isinstance(event, _WORTH_A_LINE) and not _is_stop(event):
             self._print(event.kind, describe(event), self._left(stamped.time))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the console to somebody else inside the block."""
+        if self._spinner:
+            self._spinner.stop()
+        yield
+        if self._spinner:
+            self._spinner.start()
 
     def close(self) -> None:
         """Stop the spinner."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import anyio
 import typer
 from rich.text import Text
 
+from agentkit.cli.consent import ask_on, somebody_is_there
 from agentkit.cli.console import err, out, print_json
 from agentkit.cli.exits import ExitCode
 from agentkit.cli.options import AsJson, File, Limits, Task
@@ -45,7 +47,10 @@ def run(
     if dry_run:
         _show_quote(agent.quote(task, budget=budget), as_json)
         return
-    sinks: list[Sink] = [] if quiet else [Progress(err)]
+    progress = Progress(err)
+    sinks: list[Sink] = [] if quiet else [progress]
+    if agent.policy is not None and somebody_is_there(err):
+        agent.policy = replace(agent.policy, approve=ask_on(err, nullcontext if quiet else progress.paused))
     if trace is not None:
         sinks.append(JsonlSink(trace))
     with closing(Sinks(*sinks)) as sink:

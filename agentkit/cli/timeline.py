@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agentkit.cli.amounts import brief, listed
 from agentkit.trace import (
     Answered,
@@ -13,6 +15,7 @@ from agentkit.trace import (
     Failed,
     Overrun,
     Planned,
+    Replanned,
     Reserved,
     Retried,
     Routed,
@@ -33,7 +36,7 @@ def describe(event: Event) -> str:
             return f"{event.agent} is asked {event.task!r}; budget {listed(event.limits, event.seconds)}"
         case Composed():
             return f"equipped with {', '.join(event.chosen)}" + (f"; {event.more}" if event.more else "")
-        case Planned():
+        case Planned() | Replanned():
             return f"{', '.join(event.needs)}: {event.reason}"
         case Routed():
             return f"{event.model or 'stop'}: {event.reason}"
@@ -55,6 +58,11 @@ def describe(event: Event) -> str:
             return _describe_hold(event)
 
 
+def _is_from_cache(usage: object) -> bool:
+    """Tell by a live usage record, or by one that was read back from a trace."""
+    return usage.get("from_cache") is True if isinstance(usage, Mapping) else getattr(usage, "from_cache", False)
+
+
 def _describe_hold(event: Event) -> str:
     match event:
         case Reserved():
@@ -63,6 +71,8 @@ def _describe_hold(event: Event) -> str:
             return f"{event.hold} leaves"
         case Extended():
             return f"{event.hold} holds {brief(event.more)} more"
+        case Settled(usage=usage) if _is_from_cache(usage):
+            return f"{event.what} cost nothing: the reply is from the cache"
         case Settled():
             return f"{event.what} cost {brief(event.charged)}"
         case Voided():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +74,7 @@ def _stamped(row: dict[str, Any]) -> Stamped:
 
 def _event(kind: str, row: Mapping[str, Any]) -> Event:
     for event in _EVENTS:
-        if event.kind == kind and row.keys() == {field.name for field in fields(event)}:
+        names = {field.name: field.default is MISSING for field in fields(event)}
+        if event.kind == kind and {name for name, needed in names.items() if needed} <= row.keys() <= names.keys():
             return event(**row)
     return Failed("trace", f"unknown event {kind}")

@@ -12,15 +12,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from agentkit.catalog import Catalog, Component, Selection
-from agentkit.costs import NANO, Cost
+from agentkit.composer.sums import UNPRICED, amount_text, money, total, usable
 
 LARGEST = 24
 """Components the exact solver takes; of a larger catalog those with the most value per cost."""
-
-_UNPRICED = "its price is unknown and dollars are limited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +34,16 @@ class KnapsackComposer:
     def compose(self, catalog: Catalog, available: Mapping[str, int]) -> Selection:
         """Solve exactly for catalogs of up to `LARGEST` components; see `Composer.compose`."""
         limited = tuple(name for name in ("usd", "tokens") if name in available)
-        usable = _usable(catalog.components, limited)
-        total = _total(usable)
-        if all(total[name] <= available[name] for name in limited):
-            all_fit = dict.fromkeys((component.key for component in usable), "everything fits the budget")
-            reasons = {component.key: all_fit.get(component.key, _UNPRICED) for component in catalog.components}
-            return Selection(frozenset(all_fit), reasons, sum(c.value for c in usable), total)
-        core = _core(usable, limited)
+        buyable = usable(catalog.components, limited)
+        everything = total(buyable)
+        if all(everything[name] <= available[name] for name in limited):
+            all_fit = dict.fromkeys((component.key for component in buyable), "everything fits the budget")
+            reasons = {component.key: all_fit.get(component.key, UNPRICED) for component in catalog.components}
+            return Selection(frozenset(all_fit), reasons, sum(c.value for c in buyable), everything)
+        core = _core(buyable, limited)
         states = _undominated(core, limited)
         room = tuple(available[name] for name in limited)
         return _selection(catalog, core, states, limited, room)
-
-
-def _usable(components: Sequence[Component], limited: tuple[str, ...]) -> Sequence[Component]:
-    """Leave out models of unknown price where dollars are limited, unless there is no other."""
-    if "usd" not in limited or not any(c.kind == "model" and c.priced for c in components):
-        return components
-    return [component for component in components if component.priced]
-
-
-def _total(components: Iterable[Component]) -> Cost:
-    costs = [component.cost for component in components]
-    return Cost({name: sum(cost[name] for cost in costs) for name in set().union(*costs)})
 
 
 def _core(components: Sequence[Component], limited: tuple[str, ...]) -> list[Component]:
@@ -123,7 +108,7 @@ def _selection(
     chosen = {components[place].key for place in best.items}
     left = {name: space - cost for name, space, cost in zip(limited, room, best.cost, strict=True)}
     reasons = {c.key: _reason(c, c.key in chosen, left) for c in catalog.components}
-    cost = _total(components[place] for place in best.items)
+    cost = total(components[place] for place in best.items)
     return Selection(
         frozenset(chosen), reasons, best.value, cost, _more(components, equipped, best, limited, room)
     )
@@ -131,11 +116,11 @@ def _selection(
 
 def _reason(component: Component, chosen: bool, left: Mapping[str, int]) -> str:
     if chosen:
-        return f"adds {component.value:.2f} for {_money(component.cost)}"
+        return f"adds {component.value:.2f} for {money(component.cost)}"
     if not component.priced and "usd" in left:
-        return _UNPRICED
+        return UNPRICED
     if any(component.cost[name] > space for name, space in left.items()):
-        return f"would add {component.value:.2f} for {_money(component.cost)}, which no longer fits"
+        return f"would add {component.value:.2f} for {money(component.cost)}, which no longer fits"
     return f"would add {component.value:.2f}: not among the components worth most for their cost"
 
 
@@ -153,14 +138,8 @@ def _more(
     lacking = [tuple(max(0, a - b) for a, b in zip(state.cost, room, strict=True)) for state in better]
     short, state = min(zip(lacking, better, strict=True), key=lambda pair: (pair[0], -pair[1].value))
     added = ", ".join(sorted(components[place].name for place in set(state.items) - set(best.items)))
-    amounts = " and ".join(_amount(name, amount) for name, amount in zip(limited, short, strict=True) if amount)
+    amounts = " and ".join(
+        amount_text(name, amount) for name, amount in zip(limited, short, strict=True) if amount
+    )
     dropped = ", ".join(sorted(components[place].name for place in set(best.items) - set(state.items)))
     return f"{amounts} more would add {added}" + (f" instead of {dropped}" if dropped else "")
-
-
-def _amount(name: str, amount: int) -> str:
-    return f"${Decimal(amount) / NANO:f}" if name == "usd" else f"{amount} {name}"
-
-
-def _money(cost: Cost) -> str:
-    return f"{_amount('usd', cost['usd'])} and {cost['tokens']} tokens"

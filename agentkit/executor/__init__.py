@@ -1,5 +1,6 @@
 """The executor: runs the steps of a plan, each model and tool call under the ledger."""
 
+from agentkit.executor.carry_out import carry_out
 from agentkit.executor.finish_line import (
     FinishLine,
     known_so_far,
@@ -9,8 +10,7 @@ from agentkit.executor.finish_line import (
     wrap_up,
 )
 from agentkit.executor.job import Job, Progress, Sampling
-from agentkit.executor.plan_run import run_plan
-from agentkit.executor.tool_loop import StepResult, run_tool_loop
+from agentkit.executor.tool_loop import StepResult
 
 __all__ = [
     "FinishLine",
@@ -18,11 +18,10 @@ __all__ = [
     "Progress",
     "Sampling",
     "StepResult",
+    "carry_out",
     "known_so_far",
     "minimum",
     "release",
     "reserve_finish_line",
-    "run_plan",
-    "run_tool_loop",
     "wrap_up",
 ]

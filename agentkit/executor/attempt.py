@@ -1,140 +1,129 @@
 """One model call under the ledger: bound, reserve, dispatch, call, settle.
 
 The hold is the bound of the output cap that is really sent, so the call cannot cost more than is held. When the
-wanted cap does not fit, a smaller one is sent, down to `LEAST_OUTPUT`.
+wanted cap does not fit, a smaller one is sent (`admission.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-import anyio.lowlevel
+import anyio
 
 from agentkit.backends.base import Assembler, Backend
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
-from agentkit.errors import BackendError, BudgetExceeded, Saturated, UnboundedCost
+from agentkit.errors import BackendError
+from agentkit.executor.admission import admit
 from agentkit.executor.job import Job
-from agentkit.executor.room import reserve
-from agentkit.trace import Charged, Overrun, Reserved, Settled, TextDelta
+from agentkit.executor.offer import Offer
+from agentkit.redaction import StreamRedactor
+from agentkit.trace import Charged, Overrun, Settled, TextDelta
 from agentkit.types import Completion, Receipt, Request
-from agentkit.usage import Bound
-
-LEAST_OUTPUT = 16
-"""Tokens; an answer under a smaller cap is not worth its prompt."""
+from agentkit.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A request to one backend, its bound, and what it costs at most with the output cap that is wanted."""
+@dataclass(slots=True)
+class Watch:
+    """A call seen from outside: how long it took, its first token (both in seconds), and what it was charged.
 
-    backend: Backend
-    request: Request
-    bound: Bound
-    wanted: Cost
+    `claim` is awaited before anything is shown to a listener; `shown` says that something was. `answered` and
+    `error` say how the call ended; one that was cancelled has neither.
+    """
 
-    @classmethod
-    def make(cls, backend: Backend, request: Request, available: Mapping[str, int]) -> Offer:
-        """Bound the request; raises UnboundedCost when a limited resource has no bound."""
-        bound, name = backend.bound(request), backend.card.name
-        if not isinstance(bound, Bound):
-            raise UnboundedCost(name, bound.reason)
-        if not bound.priced and "usd" in available:
-            raise UnboundedCost(name, "its price is unknown")
-        return cls(backend, request, bound, bound.at(request.max_output_tokens))
+    claim: Callable[[], Awaitable[None]] | None = None
+    shown: bool = False
+    answered: bool = False
+    error: BackendError | None = None
+    charged: Cost = field(default_factory=Cost)
+    first_token: float | None = None
+    seconds: float | None = None
+    began: float = 0.0
 
-    @property
-    def least(self) -> int:
-        """The smallest output cap worth sending."""
-        return min(LEAST_OUTPUT, self.request.max_output_tokens)
-
-    def cap(self, available: Mapping[str, int]) -> int:
-        """Return the largest output cap that `available` affords, −1 for none."""
-        return self.bound.affordable_cap(available, self.request.max_output_tokens)
-
-    def cost(self, available: Mapping[str, int]) -> Cost:
-        """Return what the call would hold: at the affordable cap, or at the least one when not even that fits."""
-        if all(self.wanted[name] <= room for name, room in available.items()):
-            return self.wanted
-        return self.bound.at(max(self.cap(available), self.least))
+    async def speak(self) -> None:
+        """Note that text is about to be shown."""
+        if self.claim is not None and not self.shown:
+            await self.claim()
+        self.shown = True
 
 
-async def attempt(job: Job, offer: Offer, step: str) -> tuple[Completion, Cost]:
+Caller = Callable[[Job, Backend, Request, Hold, str], Awaitable[tuple[Completion, Cost]]]
+"""What makes a call whose hold is dispatched, and settles the hold; `call` is one."""
+
+
+async def attempt(job: Job, offer: Offer, step: str, make: Caller | None = None) -> tuple[Completion, Cost]:
     """Make the call and settle it; returns the reply and what was charged.
 
     Raises BudgetExceeded or Saturated when the call does not fit, BackendError when it fails.
     """
     ticket = object()
     try:
-        request, hold = await _admit(job, offer, ticket)
-        job.emit(Reserved(hold.id, hold.what, hold.held, dispatched=True))
-        return await call(job, offer.backend, request, hold, step)
+        request, hold = await admit(job, offer, ticket)
+        return await (make or call)(job, offer.backend, request, hold, step)
     finally:
         job.under_way.discard(ticket)
 
 
-async def call(job: Job, backend: Backend, request: Request, hold: Hold, step: str) -> tuple[Completion, Cost]:
+async def call(
+    job: Job, backend: Backend, request: Request, hold: Hold, step: str, watch: Watch | None = None
+) -> tuple[Completion, Cost]:
     """Make a call whose hold is already dispatched, and settle the hold whatever happens.
 
     A backend that is metered is always streamed: where it is cut short, the usage seen so far is its bill.
     """
     charge: Cost | None = None
-    reply, price = Assembler(), backend.card.price
+    usage: Usage | None = None
+    reply, price, watch = Assembler(), backend.card.price, watch or Watch()
+    watch.began = anyio.current_time()
     metered = backend.card.capabilities.metered
     try:
-        if metered or job.trace.streaming:
-            await _stream(job, backend, request, step, reply)
+        if metered or job.trace.streaming or job.hear is not None:
+            await _stream(job, backend, request, step, reply, watch)
             completion = reply.partial()
         else:
             completion = await backend.complete(request)
-        if completion.usage is not None:
-            charge = completion.usage.cost(price)
+        usage, watch.answered = completion.usage, True
     except BackendError as error:
-        if not error.may_be_billed:
+        watch.error = error
+        if not error.may_be_billed and watch.first_token is None:  # an answer that began is billed
             charge = Cost(requests=1)
         raise
     finally:
-        if charge is None and metered and reply.usage is not None:
-            charge = reply.usage.cost(price)
+        if charge is None and metered:
+            usage = usage or reply.usage
+        if usage is not None:
+            charge = usage.cost(price)
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
-        _record(job, receipt)
+        watch.charged, watch.seconds = receipt.charged, anyio.current_time() - watch.began
+        _record(job, receipt, usage)
     return completion, receipt.charged
 
 
-async def _admit(job: Job, offer: Offer, ticket: object) -> tuple[Request, Hold]:
-    """Reserve at the wanted cap, once there is room for it; else at the largest that fits what is left."""
-    request, what = offer.request, f"model:{offer.backend.card.name}"
-    try:
-        return request, await reserve(job, ticket, offer.wanted, what)
-    except (BudgetExceeded, Saturated):
-        pass
-    while True:
-        affordable = offer.cap(job.scope.view().available)
-        cap = max(affordable, offer.least)
-        try:
-            hold = await reserve(job, ticket, offer.bound.at(cap), what)
-        except (BudgetExceeded, Saturated):
-            if affordable < offer.least:
-                raise
-            await anyio.lowlevel.checkpoint()  # somebody took the room between view and reservation: look again
-            continue
-        return replace(request, max_output_tokens=cap), hold
-
-
-async def _stream(job: Job, backend: Backend, request: Request, step: str, reply: Assembler) -> None:
+async def _stream(job: Job, backend: Backend, request: Request, step: str, reply: Assembler, watch: Watch) -> None:
+    shown, name = StreamRedactor(), backend.card.name
     async with aclosing(backend.stream(request)) as deltas:
         async for delta in deltas:
             reply.add(delta)
-            if delta.text and job.trace.streaming:
-                job.emit(TextDelta(step, backend.card.name, delta.text))
+            if watch.first_token is None:
+                watch.first_token = anyio.current_time() - watch.began
+            if delta.text and job.hear is not None:
+                await watch.speak()
+                job.hear(delta.text)
+            if delta.text and job.trace.streaming and (text := shown.feed(delta.text)):
+                if not watch.shown:
+                    await watch.speak()
+                job.emit(TextDelta(step, name, text))
+    if rest := shown.flush():
+        await watch.speak()
+        job.emit(TextDelta(step, name, rest))
 
 
-def _record(job: Job, receipt: Receipt) -> None:
+def _record(job: Job, receipt: Receipt, usage: Usage | None) -> None:
     if receipt.estimated:
         job.emit(Charged(receipt.id, receipt.what, receipt.charged))
     else:
-        job.emit(Settled(receipt.id, receipt.what, receipt.charged))
+        job.emit(Settled(receipt.id, receipt.what, receipt.charged, usage))
     if receipt.overrun:
         job.emit(Overrun(receipt.id, receipt.what, receipt.overrun))

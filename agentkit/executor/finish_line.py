@@ -12,13 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agentkit.backends.base import Backend
+from agentkit.backends.retry import is_transient
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, BudgetExceeded, ContextOverflow, Saturated
-from agentkit.executor.attempt import Offer, call
+from agentkit.executor.attempt import Watch, call
 from agentkit.executor.job import Job
+from agentkit.executor.offer import Offer
+from agentkit.executor.persist import persist
 from agentkit.messages import system, user
-from agentkit.trace import Dispatched, Extended, Reserved, Voided
+from agentkit.trace import Dispatched, Extended, Reserved, Retried, Voided
 from agentkit.types import Request
 from agentkit.usage import Bound
 from agentkit.wrap_up import wrap_up_prompt
@@ -73,10 +76,18 @@ async def wrap_up(job: Job, line: FinishLine, task: str) -> str:
     """Ask for the final answer from the facts so far, on the hold; returns its text, else what is known."""
     line = await _grown(job, line, task)
     request = _fitted(job, line, task)
+    endpoint, watch = job.guard(line.backend).choose(line.hold.held["tokens"]).backend, Watch()
     try:
         await line.hold.dispatch()
         job.emit(Dispatched(line.hold.id))
-        completion, _ = await call(job, line.backend, request, line.hold, "finish")
+        try:
+            completion, _ = await call(job, endpoint, request, line.hold, "finish", watch)
+        except BackendError as error:
+            if watch.shown or not is_transient(error):
+                raise
+            # the hold is gone with the call; what it gave back may pay for another one
+            job.emit(Retried("finish", str(error)))
+            completion, _ = await persist(job, Offer.make(line.backend, request, job.view().available), "finish")
     except (BackendError, BudgetError):  # the call is recorded; the run still has an answer
         return known_so_far(job)
     return completion.message.text.strip() or known_so_far(job)
@@ -165,6 +176,7 @@ def _request(job: Job, backend: Backend, task: str, facts: Sequence[str], cap: i
         max_output_tokens=min(cap, backend.card.max_output_tokens),
         temperature=job.sampling.temperature,
         seed=job.sampling.seed,
+        reasoning_effort="none",  # its cap is small and includes thinking: the answer comes first
         output_schema=job.output_schema,
     )
 

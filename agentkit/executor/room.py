@@ -6,6 +6,8 @@ none is, waiting would last for ever: what is still held is the finish line, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import anyio
 
 from agentkit.budgets import Hold
@@ -17,13 +19,21 @@ _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
 
 
+def pauses() -> Iterator[float]:
+    """Yield how long to wait before each further look, in seconds."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
 async def reserve(job: Job, ticket: object, cost: Cost, what: str, *, dispatch: bool = True) -> Hold:
     """Hold `cost` in the run's scope as soon as there is room for it.
 
     `ticket` stands for the call in `job.under_way`; the caller takes it out when the call is over. Raises
     BudgetExceeded when it will never fit, Saturated when nobody is left to make room.
     """
-    pause = _FIRST_PAUSE
+    waits = pauses()
     while True:
         job.under_way.add(ticket)  # before the ledger is asked: once it answers, others may wait for this call
         try:
@@ -32,5 +42,4 @@ async def reserve(job: Job, ticket: object, cost: Cost, what: str, *, dispatch: 
             job.under_way.discard(ticket)
             if not job.under_way:
                 raise
-        await anyio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        await anyio.sleep(next(waits))

@@ -8,14 +8,25 @@ from typing import Literal
 
 import anyio
 
+from agentkit.executor.context import fitted_turn
 from agentkit.executor.job import Job
 from agentkit.executor.tool_use import use_tools
-from agentkit.executor.turn import take_turn
 from agentkit.messages import Message, ToolResult, system, tool_message, user
 from agentkit.routers import Outcome
 from agentkit.types import FinishReason
 
-Ended = Literal["answered", "max_steps", "truncated", "filtered", "empty", "invalid_output"]
+Ended = Literal[
+    "answered",
+    "max_steps",
+    "limit",
+    "truncated",
+    "filtered",
+    "empty",
+    "invalid_output",
+    "unverified",
+    "failed",
+    "skipped",
+]
 
 _CUT: Mapping[FinishReason, Ended] = {"length": "truncated", "content_filter": "filtered"}
 
@@ -24,8 +35,9 @@ _CUT: Mapping[FinishReason, Ended] = {"length": "truncated", "content_filter": "
 class StepResult:
     """What a step came to, and the conversation that led there.
 
-    `ended` is `answered`, `max_steps` when it never stopped calling tools, or what is wrong with the answer; then
-    `problems` says it in sentences.
+    `ended` is `answered`, `max_steps` when it never stopped calling tools, `limit` when its share of the budget
+    was used up, `failed` and `skipped` for a step of a plan that gave nothing, or what is wrong with the answer;
+    then `problems` says it in sentences.
     """
 
     text: str
@@ -33,14 +45,22 @@ class StepResult:
     messages: tuple[Message, ...]
     problems: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> str:
+        """The text, or why there is none."""
+        return self.text or "; ".join(self.problems)
 
-async def run_tool_loop(job: Job, step: str, task: str) -> StepResult:
-    """Work on `task` until a model answers. Raises what `take_turn` raises, and the refusal of a tool call."""
-    messages = opening(job, task)
+
+async def run_tool_loop(job: Job, step: str, task: str, messages: tuple[Message, ...] = ()) -> StepResult:
+    """Work on `task` until a model answers, in the conversation `messages` if it has begun.
+
+    Raises what `take_turn` raises, and the refusal of a tool call.
+    """
+    messages = messages or opening(job, task)
     job.progress.messages = messages
     weak: set[str] = set()
     for turn in range(job.max_steps):
-        outcome = await take_turn(job, step, task, messages, turn, weak)
+        outcome, messages = await fitted_turn(job, step, task, messages, turn, weak)
         assert outcome.completion is not None
         reply = outcome.completion.message
         if not reply.tool_calls:

@@ -7,6 +7,7 @@ also means that a tool holds nothing while it runs: what it starts itself may wa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import anyio
 
@@ -23,12 +24,14 @@ async def use_tools(job: Job, calls: Sequence[ToolCall]) -> tuple[list[ToolResul
 
     A call that fails does not touch its siblings: its error is its result.
     """
+    # all are admitted before any runs: none was written with the result of another in sight
+    problems = [await _admit(job, call) for call in calls]
     results: list[ToolResult | None] = [None] * len(calls)
     refusals: list[BudgetError] = []
 
     async def use(place: int, call: ToolCall) -> None:
         try:
-            results[place] = await _use(job, call)
+            results[place] = await _use(job, call, problems[place])
         except BudgetError as error:
             refusals.append(error)
             results[place] = ToolResult(call.id, call.name, f"Error: the budget ends here: {error}", is_error=True)
@@ -39,7 +42,9 @@ async def use_tools(job: Job, calls: Sequence[ToolCall]) -> tuple[list[ToolResul
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
                 group.start_soon(use, place, call)
-    return [result for result in results if result is not None], refusals[0] if refusals else None
+    ended = [result for result in results if result is not None]
+    _observe(job, [result for result, problem in zip(ended, problems, strict=True) if problem is None])
+    return ended, refusals[0] if refusals else None
 
 
 def problems_of(job: Job, calls: Sequence[ToolCall]) -> tuple[str, ...]:
@@ -53,16 +58,42 @@ def problems_of(job: Job, calls: Sequence[ToolCall]) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _use(job: Job, call: ToolCall) -> ToolResult:
-    job.emit(ToolStarted(call.id, call.name, call.arguments))
+async def use_tool(job: Job, call: ToolCall) -> ToolResult:
+    """Run `call`; raises the refusal of the run's budget, what else goes wrong is the result."""
+    problem = await _admit(job, call)
+    result = await _use(job, call, problem)
+    _observe(job, [] if problem else [result])
+    return result
+
+
+async def _admit(job: Job, call: ToolCall) -> ToolError | None:
+    """Return why `call` may not run, None when it may."""
     try:
         tool = job.tools.get(call.name)
-        parse_arguments(tool, call)  # a call that cannot run is not paid for
+        parse_arguments(tool, call)
+        if job.enforcer is not None:
+            await job.enforcer.admit(tool, call)
     except ToolError as error:
-        return _finished(job, ToolResult(call.id, call.name, f"Error: {error}", is_error=True))
+        return error
+    return None
+
+
+def _observe(job: Job, results: Sequence[ToolResult]) -> None:
+    """Tell the enforcer what tools gave back; one that was refused shows the model but its own words."""
+    if job.enforcer is not None:
+        for result in results:
+            job.enforcer.observe(result)
+
+
+async def _use(job: Job, call: ToolCall, problem: ToolError | None) -> ToolResult:
+    job.emit(ToolStarted(call.id, call.name, call.arguments))
+    if problem is not None:  # a call that cannot run is not paid for
+        return _finished(job, ToolResult(call.id, call.name, f"Error: {problem}", is_error=True))
+    tool = job.tools.get(call.name)
     await _pay(job, tool)
     try:
-        result = await invoke(tool, call, job.context, job.scope)
+        with nullcontext() if job.enforcer is None else job.enforcer.around():
+            result = await invoke(tool, call, job.context, job.scope)
     except BudgetError as error:
         if _is_of_this_run(job, error):
             raise

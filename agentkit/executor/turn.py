@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from agentkit.backends.base import Backend
 from agentkit.costs import Cost
-from agentkit.errors import AgentkitError, BackendError, BudgetError, NoEligibleModel, RoutingError
-from agentkit.executor.attempt import Offer, attempt
+from agentkit.errors import AgentkitError, BackendError, BudgetError, FailureKind, NoEligibleModel, RoutingError
+from agentkit.executor.continuation import whole_reply
 from agentkit.executor.job import Job
+from agentkit.executor.offer import Offer
 from agentkit.executor.room import reserve
 from agentkit.executor.tool_use import problems_of
 from agentkit.messages import Message
@@ -30,7 +31,7 @@ async def take_turn(
     """
     seen: list[Outcome] = []
     failure: BackendError | None = None
-    view = job.scope.view()
+    view = job.view()
     offers, refusals = _offers(job, messages, view)
     while True:
         bounds = {name: offer.cost(view.available) for name, offer in offers.items()}
@@ -47,7 +48,7 @@ async def take_turn(
             seen.append(outcome)
             if not outcome.valid:
                 weak.add(decision.model)
-            view = job.scope.view()
+            view = job.view()
             continue
         job.emit(Routed(step, "", decision.reason))
         if decision.answer is not None:
@@ -56,17 +57,18 @@ async def take_turn(
             raise failure
         _check_callable(job, offers, refusals, view.available)
         await _room(job, bounds)
-        view = job.scope.view()
+        view = job.view()
 
 
 async def _outcome(job: Job, step: str, offer: Offer) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
     model = offer.backend.card.name
     try:
-        completion, cost = await attempt(job, offer, step)
-        outcome, failure = Outcome(model, completion, cost, _problems(job, completion)), None
+        completion, cost = await whole_reply(job, offer, step)
+        kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
+        outcome, failure = Outcome(model, completion, cost, _problems(job, completion), kind), None
     except BackendError as error:
-        outcome, failure = Outcome(model, None, Cost(), (str(error),)), error
+        outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind), error
         job.emit(Failed(f"model:{model}", str(error)))
     job.emit(Verified(step, model, outcome.problems))
     return outcome, failure
@@ -95,6 +97,7 @@ def _request(job: Job, backend: Backend, messages: tuple[Message, ...], tools: t
         tools=tools,
         temperature=job.sampling.temperature,
         seed=job.sampling.seed,
+        reasoning_effort=job.sampling.reasoning_effort,
         output_schema=job.output_schema,
     )
 

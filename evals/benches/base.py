@@ -17,12 +17,22 @@ from agentkit.errors import ConfigError
 
 BENCHES: Mapping[str, str] = {
     "anytime": "agentkit.evals.benches.anytime",
+    "backends": "agentkit.evals.benches.backends",
+    "best-of": "agentkit.evals.benches.best_of",
+    "compose": "agentkit.evals.benches.compose",
+    "dag": "agentkit.evals.benches.dag",
+    "intercode": "agentkit.evals.benches.intercode",
     "ledger": "agentkit.evals.benches.ledger",
     "loop": "agentkit.evals.benches.loop",
     "order-desk": "agentkit.evals.benches.order_desk",
     "overspend": "agentkit.evals.benches.overspend",
+    "policies": "agentkit.evals.benches.policies",
     "quote": "agentkit.evals.benches.quote",
+    "resilience": "agentkit.evals.benches.resilience",
+    "router": "agentkit.evals.benches.router",
     "startup": "agentkit.evals.benches.startup",
+    "streams": "agentkit.evals.benches.streams",
+    "tool-retrieval": "agentkit.evals.benches.tool_retrieval",
 }
 """The module of each bench; it has `run(options) -> BenchResult`."""
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from agentkit import Agent
 from agentkit.budgets import Ledger, Scope, Tracker
 from agentkit.errors import BudgetExceeded, Saturated
-from agentkit.executor import Job, Progress, Sampling, StepResult, run_tool_loop
+from agentkit.executor import Job, Progress, Sampling, StepResult
+from agentkit.executor.tool_loop import run_tool_loop
 from agentkit.messages import system, user
 from agentkit.routers import RuleRouter
 from agentkit.tools import Registry

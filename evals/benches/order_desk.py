@@ -21,10 +21,12 @@ from agentkit.evals.suites.order_desk.agent import Score, desk_agent, draw_quest
 from agentkit.evals.suites.order_desk.database import Desk
 from agentkit.local_models import LocalBackend
 from agentkit.local_models.zoo import CARDS, folder, random_copy
+from agentkit.tools.index import ToolSearch
 
 QUESTIONS = 500
 CROWDED_QUESTIONS = 200
 CROWDS = (0, 8, 32)
+SEARCHED_CROWDS = (32, 100)
 DESK_SEED, QUESTION_SEED = 500_001, 500_002
 
 
@@ -53,6 +55,7 @@ async def _run(options: Options) -> BenchResult:
         routed = [backend for pair in models.values() for backend in pair]
         for name, backends in (*models.items(), ("router", routed)):
             await _measure(name, backends, options, tally)
+        await _search(models["nano"], options, tally)
         untrained = LocalBackend(replace(CARDS["nano"], name="random"), random_copy("nano", Path(scratch), seed=1))
         scores = await _ask([untrained], 0, _count(options, 100), options.progress, "random weights")
         tally.add("random_weights_accuracy", scores)
@@ -73,11 +76,27 @@ async def _measure(name: str, backends: Sequence[Backend], options: Options, tal
             tally.metrics[f"{name}_cost_per_question_usd"] = spent / len(scores)
 
 
+async def _search(backends: Sequence[Backend], options: Options, tally: _Tally) -> None:
+    """Offer nano every tool, then the 16 found for the question; 100 schemas do not fit its context."""
+    for crowd in SEARCHED_CROWDS:
+        count = _count(options, CROWDED_QUESTIONS)
+        for how, search in (("all", None), ("words", ToolSearch()), ("both", ToolSearch(by="both"))):
+            scores = await _ask(backends, crowd, count, options.progress, f"{crowd} distractors, {how}", search)
+            tally.add(f"search_{how}_accuracy_distractors_{crowd}", scores)
+            read = sum(item.answer.spent["input_tokens"] for item in scores) / len(scores)
+            tally.metrics[f"search_{how}_prompt_tokens_distractors_{crowd}"] = read
+
+
 async def _ask(
-    backends: Sequence[Backend], crowd: int, count: int, progress: Callable[[str], None], what: str
+    backends: Sequence[Backend],
+    crowd: int,
+    count: int,
+    progress: Callable[[str], None],
+    what: str,
+    tool_search: ToolSearch | None = None,
 ) -> list[Score]:
     desk = Desk.create(DESK_SEED, "test", size=120)
-    agent = desk_agent(desk, backends, crowd=crowd, seed=crowd)
+    agent = desk_agent(desk, backends, crowd=crowd, seed=crowd, tool_search=tool_search)
     scores: list[Score] = []
     for place, question in enumerate(draw_questions(desk, "test", count, QUESTION_SEED), start=1):
         scores.append(await score(agent, question, Budget.unlimited()))

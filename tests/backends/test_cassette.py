@@ -19,9 +19,9 @@ from agentkit.backends import Assembler, Backend, Faulty, Recorder, Replayer, Sc
 from agentkit.backends.cassette import request_key
 from agentkit.backends.fake import Reply
 from agentkit.errors import BackendUnavailable, CassetteMiss, ConfigError
-from agentkit.messages import user
+from agentkit.messages import Image, Native, assistant, user
 from agentkit.types import Completion, Delta, Request, ToolSpec
-from agentkit.usage import Bound, Price, Unbounded
+from agentkit.usage import Bound, Price, Unbounded, Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -158,11 +158,47 @@ def test_a_missing_cassette_says_so(tmp_path: Path) -> None:
         Replayer(tmp_path / "none.jsonl", ScriptedBackend("x").card)
 
 
+# ---------------------------------------------------------------- secrets and pictures
+KEY = "sk-proj-0123456789abcdefghij"
+
+
+async def test_a_conversation_goes_on_from_a_reply_whose_secret_was_taken_out(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    native = Native("d", "m", ({"thinking": f"It is {KEY}."},))
+    said = Completion(replace(assistant(f"The key is {KEY}."), native=native), "stop", Usage(1, output_tokens=1))
+    script: list[Reply] = [said, calls(("use", {"key": KEY})), "Done."]
+    request = replace(REQUEST, messages=(user(f"Find {KEY}."),))
+    live, recorded = Recorder(ScriptedBackend(script), path), request
+    for _ in script:
+        recorded = replace(recorded, messages=(*recorded.messages, (await live.complete(recorded)).message))
+    assert KEY not in path.read_text("utf-8")
+    replayer = Replayer(path, live.card)
+    for _ in script:
+        request = replace(request, messages=(*request.messages, (await replayer.complete(request)).message))
+    assert [message.text for message in request.messages[1:]] == ["The key is [redacted].", "", "Done."]
+    assert request.messages[2].tool_calls[0].arguments == '{"key": "[redacted]"}'
+
+
+def test_requests_with_other_pictures_have_other_keys() -> None:
+    def key(data: bytes) -> str:
+        message = replace(user("What is this?"), images=(Image("image/png", data),))
+        return request_key("m", replace(REQUEST, messages=(message,)))
+
+    assert key(b"a") == key(b"a") != key(b"b")
+
+
+def test_what_a_provider_wants_back_is_not_in_the_key() -> None:
+    said = assistant("hi")
+    thought = replace(said, native=Native("d", "m", ({"signature": "x"},)))
+    keys = {request_key("m", replace(REQUEST, messages=(message,))) for message in (said, thought)}
+    assert len(keys) == 1
+
+
 # ---------------------------------------------------------------- the key
 KEY_PROGRAM = """
 from agentkit.backends.cassette import request_key
 from agentkit.backends.fake import Reply
-from agentkit.messages import user
+from agentkit.messages import Image, Native, assistant, user
 from agentkit.types import Request, ToolSpec
 tool = ToolSpec("f", "", {name: {"type": "string"} for name in sorted({"a", "b", "c"}, key=hash)})
 print(request_key("m", Request(messages=(user("é"),), max_output_tokens=1, tools=(tool,))))

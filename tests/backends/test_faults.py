@@ -15,7 +15,8 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
-from agentkit.backends import Assembler, OpenAIBackend
+from agentkit.backends import Assembler, RemoteBackend
+from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.errors import (
     BackendError,
     BackendTimeout,
@@ -25,6 +26,7 @@ from agentkit.errors import (
     ConfigError,
     ContentRefused,
     ContextOverflow,
+    Overloaded,
     RateLimited,
     Unreachable,
 )
@@ -119,10 +121,14 @@ FAULTS = {
     "402": Fault(response("402 Payment Required"), BadRequest),
     "500": Fault(response("500 Oops", b"<html>"), BackendUnavailable),
     "503": Fault(response("503 Busy", error(message="busy")), BackendUnavailable),
-    "529": Fault(response("529 Overloaded"), BackendUnavailable),
+    "529": Fault(response("529 Overloaded", b"", "retry-after: 3"), Overloaded, lambda e: e.retry_after == 3),
+    "503 overloaded": Fault(response("503 Busy", error(code="server_is_overloaded")), Overloaded),
+    "503 later": Fault(
+        response("503 Busy", b"", "retry-after-ms: 1500"), BackendUnavailable, lambda e: e.retry_after == 1.5
+    ),
     "408": Fault(response("408 Request Timeout"), BackendUnavailable),
     "401": Fault(response("401 No", error(message="bad key")), BadRequest, lambda e: "API key" in str(e)),
-    "404": Fault(response("404 No", error(message="no model")), BadRequest, lambda e: "base URL" in str(e)),
+    "404": Fault(response("404 No", error(message="no model")), BadRequest, lambda e: "URL http://" in str(e)),
     "redirect": Fault(response("302 Found", b"", "location: http://127.0.0.1:1/"), BadRequest),
     "overflow by code": Fault(
         response("400 Bad", error(code="context_length_exceeded", message=TOO_LONG)),
@@ -166,7 +172,9 @@ STREAM_FAULTS = {
     "no end": Fault(sending(SSE_HEAD + HALF), BackendUnavailable),
     "done without an end": Fault(sending(SSE_HEAD + HALF + DONE), BackendUnavailable),
     "error event": Fault(
-        sending(SSE_HEAD + HALF + b"data: " + error(message="overloaded", code=529) + b"\n\n"), BackendUnavailable
+        sending(SSE_HEAD + HALF + b"data: " + error(message="overloaded", code=529) + b"\n\n"),
+        Overloaded,
+        lambda e: e.may_be_billed,
     ),
     "JSON instead": Fault(response("200 OK", WHOLE, "content-type: application/json"), BadResponse),
 }
@@ -194,7 +202,7 @@ CASES = (
 
 
 async def call(url: str, stream: bool, timeouts: Timeouts = LIMITS) -> Completion:
-    backend = OpenAIBackend(CARD, base_url=url, timeouts=timeouts)
+    backend = RemoteBackend(CARD, OpenAIChat(), base_url=url, timeouts=timeouts)
     try:
         if not stream:
             return await backend.complete(REQUEST)
@@ -276,7 +284,7 @@ async def test_a_whole_reply_without_usage_has_none() -> None:
 async def test_nobody_listens(stream: bool) -> None:
     async with raw(sending()) as url:
         pass
-    with pytest.raises(Unreachable, match="check the base URL") as caught:
+    with pytest.raises(Unreachable, match="check the base URL http://") as caught:
         await call(url, stream)
     assert not caught.value.may_be_billed
 
@@ -311,7 +319,7 @@ async def test_a_refused_stream_leaves_no_connection_behind() -> None:
         closed.set()
 
     async with raw(conversation) as url:
-        backend = OpenAIBackend(CARD, base_url=url)
+        backend = RemoteBackend(CARD, OpenAIChat(), base_url=url)
         with pytest.raises(BadResponse):
             await anext(backend.stream(REQUEST))
         with anyio.fail_after(2):
@@ -328,13 +336,13 @@ async def test_the_limits_of_a_caller_stay_the_callers() -> None:
 @pytest.mark.parametrize("key", ["sk\u20131", "sk-1\nx: y", "sk-1\x00"])
 def test_a_broken_key_is_refused_without_being_quoted(key: str) -> None:
     with pytest.raises(ConfigError, match="api_key") as caught:
-        OpenAIBackend(CARD, api_key=key)
+        RemoteBackend(CARD, OpenAIChat(), base_url="http://x/v1", api_key=key)
     assert key not in str(caught.value)
 
 
 def test_the_base_url_must_be_http() -> None:
     with pytest.raises(ConfigError, match="base_url"):
-        OpenAIBackend(CARD, base_url="localhost:8000")
+        RemoteBackend(CARD, OpenAIChat(), base_url="localhost:8000")
 
 
 @pytest.mark.parametrize(
@@ -347,7 +355,7 @@ def test_the_base_url_must_be_http() -> None:
     ids=["surrogate", "nan", "set"],
 )
 async def test_what_cannot_be_written_as_json_is_refused_before_it_is_sent(request_: Request) -> None:
-    backend = OpenAIBackend(CARD, base_url="http://127.0.0.1:1/v1")
+    backend = RemoteBackend(CARD, OpenAIChat(), base_url="http://127.0.0.1:1/v1")
     with pytest.raises(BadRequest, match="JSON"):
         await backend.complete(request_)
     await backend.aclose()

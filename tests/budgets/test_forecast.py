@@ -77,3 +77,15 @@ def test_old_amounts_are_forgotten() -> None:
     for amount in range(MEMORY + 30):
         bound.observe(-float(amount))
     assert bound._by_size == [-float(amount) for amount in reversed(range(30, MEMORY + 30))]
+
+
+def test_one_miss_of_a_rare_bound_does_not_lift_it_above_every_score() -> None:
+    bound = UpperBound(0.005)
+    for score in range(400):
+        bound.observe(score % 100)
+    assert bound.value == 99
+    bound.observe(1_000)
+    assert bound.value <= 1_000
+    for score in range(100):
+        bound.observe(score)
+    assert bound.value == 99

@@ -173,4 +173,4 @@ class SqliteMachine(LedgerMachine):
 TestMemory = LedgerMachine.TestCase
 TestMemory.settings = settings(stateful_step_count=30)
 TestSqlite = SqliteMachine.TestCase
-TestSqlite.settings = settings(max_examples=max(20, settings().max_examples // 10), stateful_step_count=20)
+TestSqlite.settings = settings(stateful_step_count=20)

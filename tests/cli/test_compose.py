@@ -45,3 +45,15 @@ def test_below_the_minimum_there_is_nothing_to_compose(cli: Cli, definition: Pat
     code, out, err = cli("compose", definition, TASK, "--budget", "usd=0.000001")
     assert (code, out) == (4, "")
     assert err.startswith("infeasible: the least final answer costs $0.0")
+
+
+def test_by_skills_there_is_one_model_and_a_reason_that_names_the_skill(cli: Cli, definition: Path) -> None:
+    task = "Find order 7. Then find the customer Ada."
+    found = json.loads(cli("compose", definition, task, "--skills", "--json").out)
+    assert [skill["name"] for skill in found["skills"]] == ["Find order 7.", "find the customer Ada."]
+    components = {component["name"]: component for component in found["components"]}
+    assert components["main"]["chosen"] and components["main"]["covers"] == []
+    assert "'Find order 7.'" in components["find_order"]["reason"]
+    assert found["value"] <= found["bound"] + 1e-9
+    assert "skill 2: find the customer Ada." in cli("compose", definition, task, "--skills").out
+    assert json.loads(cli("compose", definition, task, "--json").out)["skills"] == []

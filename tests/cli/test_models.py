@@ -1,8 +1,17 @@
 """`agentkit models` and `agentkit zoo`: what there is and what it costs."""
 
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+
+import pytest
 
 from agentkit import prices
+from agentkit.cli import models
 from tests.cli.conftest import Cli
 
 MODELS = """
@@ -40,6 +49,137 @@ def test_without_a_file_the_zoo_and_the_price_table_are_shown(cli: Cli) -> None:
     shown = rows(cli("models").out)
     assert {"zoo:pico", "zoo:nano", *prices.table()} <= shown.keys()
     assert shown["gpt-4.1-nano"][-4:] == ["the", "table", "of", prices.date()]
+
+
+def test_prices_of_long_prompts_are_shown_below_their_model(cli: Cli) -> None:
+    lines = cli("models").out.splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith("gpt-5.4 "))
+    assert lines[place + 1].split() == ["above", "272,000", "tokens", "5", "0.5", "5", "22.5"]
+
+
+def test_the_same_as_one_json_object(cli: Cli, folder: Path) -> None:
+    (folder / "models.yaml").write_text(MODELS)
+    shown = json.loads(cli("models", "models.yaml", "--json").out)["models"]
+    assert shown["own"] == {
+        "model": "openai:mine",
+        "price": dict.fromkeys(("input", "cache_write", "cache_write_1h", "image"), 1.25)
+        | {"output": 10, "cache_read": 0.125},
+        "tiers": [],
+        "price_from": "the definition",
+        "price_date": "",
+    }
+    assert (shown["secret"]["price"], shown["secret"]["price_from"]) == (None, "")
+    assert shown["listed"]["price_date"] == prices.date()
+
+
+def test_at_another_address_the_table_has_no_price(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:9/v1")
+    (folder / "models.yaml").write_text(MODELS)
+    assert rows(cli("models", "models.yaml").out)["listed"] == ["(openai:gpt-4.1-mini)", *["unknown"] * 4]
+
+
+def test_a_pool_costs_as_its_dearest_endpoint(cli: Cli, folder: Path) -> None:
+    pools = "pools:\n  both: {endpoints: [own, listed]}\n  dark: {endpoints: [own, secret]}\nagents:"
+    (folder / "models.yaml").write_text(MODELS.replace("agents:", pools))
+    shown = json.loads(cli("models", "models.yaml", "--json").out)["models"]
+    assert shown["both"]["price"] == shown["own"]["price"]
+    assert (shown["both"]["endpoints"], shown["both"]["price_from"]) == (["own", "listed"], "its dearest endpoint")
+    assert (shown["dark"]["price"], shown["dark"]["price_from"]) == (None, "")
+    assert "both (pool of own, listed)" in cli("models", "models.yaml").out
+
+
+# ---------------------------------------------------------------- whether they answer
+@contextmanager
+def listing(status: int, body: str) -> Iterator[tuple[str, list[str]]]:
+    """A provider that has nothing but a list of models; gives its address and what it was asked."""
+    asked: list[str] = []
+
+    class Listing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(f"{self.path} {self.headers['authorization']}")
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Listing)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_each_provider_is_asked_for_what_is_never_billed(cli: Cli, folder: Path) -> None:
+    refusal = '{"error": {"message": "Incorrect API key provided: swordfish-swordfish"}}'
+    with listing(200, "") as (gone, _):
+        pass  # its port is free again, so nobody answers there
+    with listing(200, '{"data": []}') as (good, asked), listing(401, refusal) as (bad, _):
+        (folder / "models.yaml").write_text(
+            "version: 1\nmodels:\n"
+            f"  good: {{backend: openai, model: m, base_url: '{good}', api_key: swordfish-swordfish}}\n"
+            f"  bad: {{backend: openai, model: m, base_url: '{bad}', api_key: swordfish-swordfish}}\n"
+            f"  gone: {{backend: openai, model: m, base_url: '{gone}'}}\n"
+            "  here: {backend: local, zoo: pico}\n"
+            "  azure: {backend: azure, model: d, base_url: 'https://x.example', api_key: swordfish-swordfish}\n"
+            "pools:\n  some: {endpoints: [good, bad, here, azure]}\nagents:\n  main: {model: some}\nentry: main\n"
+        )
+        result = cli("models", "models.yaml", "--check")
+        shown = json.loads(cli("models", "models.yaml", "--check", "--json").out)["models"]
+    assert result.code == 0
+    assert rows(result.out)["good"][-3:][1:] == ["ms", "answers"]
+    assert asked == ["/v1/models Bearer swordfish-swordfish"] * 2
+    assert "HTTP 401" in shown["bad"]["health"] and "swordfish" not in shown["bad"]["health"]
+    assert shown["gone"]["health"].startswith("cannot be reached")
+    assert shown["good"]["latency_ms"] > 0
+    assert (shown["azure"]["health"], shown["azure"]["latency_ms"]) == ("not asked", None)
+    assert (shown["here"]["health"], shown["here"]["latency_ms"]) == ("on this machine", None)
+    assert (shown["some"]["health"], shown["some"]["latency_ms"]) == ("2 of 3 answer", None)
+
+
+def test_a_provider_that_stalls_is_not_waited_for(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "CHECK_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        (folder / "models.yaml").write_text(
+            f"version: 1\nmodels:\n  m: {{backend: openai, model: m, base_url: '{url}'}}\n"
+            "agents:\n  main: {model: m}\nentry: main\n"
+        )
+        shown = json.loads(cli("models", "models.yaml", "--check", "--json").out)["models"]
+    assert shown["m"]["health"] == "no answer within 0.05 s"
+
+
+def test_without_a_file_there_is_nobody_to_ask(cli: Cli) -> None:
+    assert cli("models", "--check").err == "error: --check asks the models of a definition; name its FILE\n"
+
+
+# ---------------------------------------------------------------- the user's own table
+def test_a_price_list_becomes_the_users_own_table(cli: Cli, folder: Path) -> None:
+    models = [
+        {"id": "gpt-5", "prices": {"input_mtok": 1, "output_mtok": 9}},
+        {"id": "gpt-9", "prices": {"input_mtok": 2, "output_mtok": 20}},
+    ]
+    (folder / "data.json").write_text(json.dumps([{"id": "openai", "models": models}]))
+    result = cli("models", "--refresh", "data.json")
+    assert result.code == 0
+    assert rows(result.out)["gpt-5"] == ["1", "1", "1", "9", "1.25", "0.125", "1.25", "10"]
+    count = len(prices.table())
+    assert f"{count} prices, 1 of them new, 1 changed\nwritten to {prices.own_table()}\n" == result.err
+    assert rows(cli("models").out)["gpt-9"][:4] == ["2", "2", "2", "20"]
+
+
+def test_what_is_no_price_list_leaves_the_table_as_it_is(cli: Cli, folder: Path) -> None:
+    (folder / "data.json").write_text("[]")
+    result = cli("models", "--refresh", "data.json")
+    assert result.code == 3
+    assert "has no price that is known here" in result.err
+    assert not prices.own_table().exists()
 
 
 def test_the_zoo_is_listed(cli: Cli) -> None:

@@ -5,12 +5,15 @@ from contextlib import suppress
 import pytest
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
-from agentkit.costs import Budget
+from agentkit.budgets import Ledger, rules
+from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendUnavailable
 from agentkit.executor.finish_line import SHARE
 from agentkit.tools import tool
 from agentkit.trace import Event, Extended, Reserved, Voided
-from tests.scenario import TASK, WRAPPED, agent, card, play
+from agentkit.types import Request
+from agentkit.usage import Bound
+from tests.scenario import TASK, WRAPPED, agent, card, check_answer, play
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +83,19 @@ async def test_what_the_work_leaves_over_makes_room_for_the_facts() -> None:
     assert held == subject.minimum(TASK)
     assert any(isinstance(e.event, Extended) for e in answer.trace)
     assert answer.spent["tokens"] == backend.billed["tokens"] <= budget.limits()["tokens"]
+
+
+async def test_a_budget_that_others_freeze_during_the_wrap_up_does_not_take_the_answer_away() -> None:
+    class Freezes(ScriptedBackend):
+        def bound(self, request: Request) -> Bound:
+            if self.requests:  # of the wrap-up: somebody else's call was billed above its hold
+                scope._store.write_now(rules.settle, other.id, Cost(tokens=9_000))
+            return super().bound(request)
+
+    backend = Freezes(calls(("find_order", {"number": 7})))
+    with Ledger.open() as ledger:
+        scope = ledger.scope("application", limits={"tokens": 5_000})
+        other = await scope.reserve(Cost(tokens=9), dispatch=True)
+        answer = await agent(backend, max_steps=1).run(TASK, budget=Budget(tokens=400), scope=scope)
+    check_answer(answer)
+    assert scope.view().frozen and "order 7 shipped" in answer.text

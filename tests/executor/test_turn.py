@@ -5,6 +5,7 @@ import json
 import pytest
 
 from agentkit.backends.fake import Faulty, Reply, ScriptedBackend, calls
+from agentkit.backends.retry import RetryPolicy
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
 from agentkit.errors import (
@@ -15,7 +16,8 @@ from agentkit.errors import (
     RoutingError,
     Unreachable,
 )
-from agentkit.executor.attempt import LEAST_OUTPUT
+from agentkit.executor.offer import LEAST_OUTPUT
+from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import ToolCall, assistant
 from agentkit.routers import Call
@@ -24,6 +26,8 @@ from agentkit.types import Capabilities, Completion, Request
 from tests.scenario import ANSWER, TASK, agent, card, check_answer, check_books
 
 pytestmark = pytest.mark.anyio
+
+ONCE = Resilience(retry=RetryPolicy.never())
 
 GOOD = calls(("find_order", {"number": 7}))
 MALFORMED = Completion(assistant("", (ToolCall("", "find_order", '{"number": '),)), "tool_calls")
@@ -84,7 +88,7 @@ async def test_an_error_falls_over_to_the_next_model(error: Exception, requests:
     pico, nano = pico_and_nano([error], [ANSWER])
     with Ledger.open() as ledger:
         scope = ledger.scope("application")
-        answer = await agent([nano, pico]).run(TASK, scope=scope)
+        answer = await agent([nano, pico], resilience=ONCE).run(TASK, scope=scope)
         await check_books(ledger, scope, pico, nano)
     assert answer.text == ANSWER and len(pico.requests) == requests
     failed = next(receipt for receipt in answer.receipts if receipt.what == "model:pico")
@@ -98,7 +102,7 @@ async def test_a_model_that_was_weak_still_serves_when_the_stronger_one_breaks()
     pico, nano = pico_and_nano(
         [BAD_CALLS["bad arguments"], GOOD, ANSWER], [GOOD, *[BackendUnavailable("nano", "gone")] * 2]
     )
-    answer = await agent([nano, pico]).run(TASK)
+    answer = await agent([nano, pico], resilience=ONCE).run(TASK)
     assert (answer.status, answer.text) == ("complete", ANSWER)
     assert (len(pico.requests), len(nano.requests)) == (3, 3)
 
@@ -106,7 +110,7 @@ async def test_a_model_that_was_weak_still_serves_when_the_stronger_one_breaks()
 async def test_when_all_fail_the_last_error_is_raised() -> None:
     pico, nano = pico_and_nano([RateLimited("pico", "slow")], [BackendUnavailable("nano", "gone")])
     with pytest.raises(BackendUnavailable, match="nano"):
-        await agent([nano, pico]).run(TASK)
+        await agent([nano, pico], resilience=ONCE).run(TASK)
 
 
 async def test_a_break_in_the_stream_falls_over() -> None:

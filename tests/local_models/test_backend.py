@@ -352,3 +352,16 @@ def test_tool_results_reach_the_prompt(babbler: LocalBackend) -> None:
         for text in ("1", "1" * 50)
     )
     assert babbler.bound(long).input_tokens - babbler.bound(short).input_tokens == 49
+
+
+# ---------------------------------------------------------------- going on with a reply
+async def test_an_assistant_turn_at_the_end_is_gone_on_with(parrot: LocalBackend) -> None:
+    first = await parrot.complete(ask(cap=1, tools=(LOOK,)))
+    assert (first.finish_reason, first.message.text) == ("length", "Let me look.")
+    rest = await parrot.complete(
+        replace(ask(tools=(LOOK,)), messages=(user("hello"), assistant(first.message.text)))
+    )
+    assert parrot.card.capabilities.prefill and rest.message.text == ""
+    assert [call.name for call in rest.message.tool_calls] == ["look"]
+    assert rest.usage is not None and first.usage is not None
+    assert rest.usage.total_input == first.usage.total_input + 1  # the turn is open: nothing closes it

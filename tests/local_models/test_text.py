@@ -145,3 +145,12 @@ def test_an_unreadable_tokenizer_is_named(tmp_path: Path, content: str | None) -
         (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
     with pytest.raises(LocalModelError, match=r"tokenizer\.json"):
         ChatTokenizer.from_folder(tmp_path)
+
+
+def test_a_text_that_is_gone_on_with_keeps_the_space_at_the_seam() -> None:
+    """Tokenizers in the manner of Llama 2 drop the space that a text begins with."""
+    pieces = Tokenizer(models.WordLevel({"\u2581Hello": 0, "\u2581world": 1}, unk_token="\u2581Hello"))
+    pieces.decoder = decoders.Metaspace()
+    tokenizer = ChatTokenizer(pieces, ChatTemplate(""))
+    assert Detokenizer(tokenizer).feed(1) == "world"
+    assert Detokenizer(tokenizer, before=[0]).feed(1) == " world"

@@ -1,16 +1,45 @@
 """The situations every router must handle: a new router gains the suite by one line in ROUTERS."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentkit.costs import Cost
 from agentkit.messages import assistant
-from agentkit.routers import Outcome, Query, Router, RuleRouter
+from agentkit.routers import Estimate, FallbackRouter, Outcome, Query, Router, RuleRouter, UtilityRouter
+from agentkit.routers.cascade_routing import CascadeRouter
+from agentkit.routers.reservation import Likelihoods
 from agentkit.types import Capabilities, Completion, ModelCard, ScopeView
 from tests.scenario import card
+
+
+class ByPrice:
+    """An estimator that takes the dearer model for the better one."""
+
+    def estimate(
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]
+    ) -> Sequence[Estimate]:
+        prices = [float(card.price.input) if card.price else 0.0 for card in candidates]
+        return [Estimate(price / (1 + price), 0.1, Cost(usd=round(price * 1_000))) for price in prices]
+
+
+class Doubtful(ByPrice):
+    """Believes half of what it is told."""
+
+    def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:
+        return [0.5 * bool(outcome.completion) for outcome in seen]
+
+    def likelihoods(self, model: str) -> Likelihoods:
+        return [(0.7, 0.3), (0.3, 0.7)]
+
 
 ROUTERS: dict[str, Router] = {
     "rules": RuleRouter(),
     "rules in order": RuleRouter(["large", "small", "medium"]),
+    "rules with fallbacks": FallbackRouter(RuleRouter(), {"down": ["large"], "any": ["small"]}),
+    "utility": UtilityRouter(ByPrice()),
+    "utility, thrifty": UtilityRouter(ByPrice(), 1e6),
+    "cascade routing": CascadeRouter(Doubtful()),
+    "cascade routing, thrifty": CascadeRouter(Doubtful(), 1e6),
 }
 
 SMALL, MEDIUM, LARGE = card("small", "1"), card("medium", "3"), card("large", "10")

@@ -22,6 +22,8 @@ PEERS: Mapping[str, str] = {
     "agno": "agno==3.1.10",
     "inspect": "inspect-ai==0.3.285",
     "langchain": "langchain==1.4.7",
+    "litellm": "litellm==1.106.2",
+    "openai": "openai==3.52.0",
     "openai_agents": "openai-agents==0.24.0",
     "pydantic_ai": "pydantic-ai-slim==2.68.0",
     "smolagents": "smolagents==1.26.0",
@@ -66,7 +68,7 @@ class Worker:
 
 
 @contextmanager
-def worker(script: Literal["loop", "fanout"], name: str, options: Options) -> Iterator[Worker]:
+def worker(script: Literal["backends", "fanout", "loop"], name: str, options: Options) -> Iterator[Worker]:
     """Start the script of `name`, a peer, `agentkit` or `bare`; raises PeerAbsent where it cannot be installed."""
     python = sys.executable
     # a user's settings are not measured

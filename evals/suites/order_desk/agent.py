@@ -16,6 +16,7 @@ from agentkit.evals.suites.order_desk.distractors import distractors
 from agentkit.evals.suites.order_desk.names import Split
 from agentkit.evals.suites.order_desk.questions import ONE_STEP, TWO_STEP, Question, draw_question, is_correct
 from agentkit.evals.suites.order_desk.tools import desk_tools
+from agentkit.tools.index import ToolSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,26 @@ class Score:
     answer: Answer[str]
 
 
-def desk_agent(desk: Desk, models: Sequence[str | Backend], *, crowd: int = 0, seed: int = 0) -> Agent[str]:
+def desk_agent(
+    desk: Desk,
+    models: Sequence[str | Backend],
+    *,
+    crowd: int = 0,
+    seed: int = 0,
+    tool_search: ToolSearch | None = None,
+) -> Agent[str]:
     """Return an agent over `desk`; `crowd` tools that have nothing to do with it stand beside the desk's own."""
     rng = random.Random(seed)
     tools = [*desk_tools(desk), *(Tool(spec, _unavailable) for spec in distractors(rng, "test", crowd))]
     rng.shuffle(tools)
-    return Agent(models, name="order-desk", instructions=INSTRUCTIONS, tools=tools, max_output_tokens=160)
+    return Agent(
+        models,
+        name="order-desk",
+        instructions=INSTRUCTIONS,
+        tools=tools,
+        max_output_tokens=160,
+        tool_search=tool_search,
+    )
 
 
 def draw_questions(desk: Desk, split: Split, count: int, seed: int) -> list[Question]:

@@ -1,0 +1,52 @@
+"""Items handed from one task to another as they are made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+T = TypeVar("T")
+
+
+class Feed(Generic[T]):
+    """A queue without a limit, from any number of writers to one reader.
+
+    Streams of tokens go through it, so it does less than a memory stream: a reader that finds items takes them all
+    before it lets others run.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._failure: Exception | None = None
+        self._news: anyio.Event | None = None
+
+    def put(self, item: T) -> None:
+        """Append an item."""
+        self._items.append(item)
+        if self._news is not None and not self._news.is_set():
+            self._news.set()
+
+    def close(self, failure: Exception | None = None) -> None:
+        """Say that no more items come, and what goes wrong when they have been read."""
+        self._closed, self._failure = True, failure
+        if self._news is not None:
+            self._news.set()
+
+    async def read(self) -> AsyncGenerator[T, None]:
+        """Yield the items until the feed is closed and empty."""
+        while True:
+            while self._items:
+                yield self._items.popleft()
+            if self._closed:
+                await anyio.lowlevel.checkpoint_if_cancelled()  # writer and reader cancelled together is no end
+                if self._failure is not None:
+                    raise self._failure
+                return
+            self._news = anyio.Event()
+            await self._news.wait()
+            self._news = None

@@ -1,0 +1,247 @@
+"""Replays contenders over the folds of a table and keeps what each did, query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agentkit.costs import NANO
+from agentkit.evals.baselines import Contender, Ladder
+from agentkit.evals.replay.folds import Fold
+from agentkit.routers.estimators import FittedEstimator, Frontier, OutcomeTable, Trail
+from agentkit.routers.estimators.recorded import Played, Stage, play
+from agentkit.routers.estimators.table import Floats, Indices, join
+
+ORDERS = ("natural", "reversed", "shuffled")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard budget over all replayed queries: `dollars` in all, or a `share` of the extra cost of the best model.
+
+    The extra cost is what the best single model spends above the cheapest one, both by the training queries.
+    """
+
+    name: str
+    dollars: float | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """What a contender did under a hard budget, in one order, and the bound of hindsight."""
+
+    quality: float
+    spent: float
+    budget: float
+    violations: int
+    offline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a contender did: by rung and query, and, at the spend of the best single model, by query.
+
+    `mix` is the share of queries on which each model was called, (rungs, models). `predicted`, `expected` are its
+    estimator's quality and dollars, (queries, models), `base` the training mean; None without an estimator.
+    """
+
+    trail: Trail
+    mix: Floats
+    cost: Floats
+    score: Floats
+    calls: Floats
+    predicted: Floats | None = None
+    expected: Floats | None = None
+    base: Floats | None = None
+    budgeted: Mapping[tuple[str, str], Budgeted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """The replayed queries, in the order of the folds, and the best single model by training."""
+
+    table: OutcomeTable
+    frontier: Frontier
+    best_cost: Floats
+    best_score: Floats
+    best_models: tuple[str, ...]
+
+
+def replay(
+    folds: Sequence[Fold],
+    contenders: Mapping[str, Contender],
+    *,
+    limits: Sequence[Limit] = (),
+    progress: Callable[[str], None] = lambda line: None,
+) -> tuple[Arena, dict[str, Run]]:
+    """Fit every contender on each fold's training queries and replay it on the others."""
+    parts: dict[str, list[_Part]] = {name: [] for name in contenders}
+    bests = []
+    queries = sum(len(fold.test.items) for fold in folds)
+    for number, fold in enumerate(folds, 1):
+        best = _Best.of(fold, queries)
+        bests.append(best)
+        stage = Stage.of(fold.test)
+        for name, contender in contenders.items():
+            progress(f"fold {number} of {len(folds)}: {name}, {len(fold.train.items):,} to fit, "
+                     f"{len(fold.test.items):,} to replay")  # fmt: skip
+            parts[name].append(_Part.of(contender(fold.train), stage, best, limits))
+    table = folds[0].test if len(folds) == 1 else join([fold.test for fold in folds])
+    arena = Arena(
+        table,
+        Frontier.of(table.score, table.cost),
+        np.concatenate([best.cost for best in bests]),
+        np.concatenate([best.score for best in bests]),
+        tuple(dict.fromkeys(best.model for best in bests)),
+    )
+    return arena, {name: _merge(found) for name, found in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The best single model of a fold's training queries, what it spends there and does in test.
+
+    `part` is the fold's part of all replayed queries.
+    """
+
+    model: str
+    spend: float
+    cheapest: float
+    cost: Floats
+    score: Floats
+    means: Mapping[str, float]
+    part: float
+
+    @classmethod
+    def of(cls, fold: Fold, queries: int) -> _Best:
+        shared = [model for model in fold.train.models if model in fold.test.models]
+        train = fold.train.only(shared)
+        score, cost = np.nan_to_num(train.score).mean(axis=0), np.nan_to_num(train.cost).mean(axis=0)
+        best = max(range(len(shared)), key=lambda m: (score[m], -cost[m]))
+        column = fold.test.models.index(shared[best])
+        done = np.nan_to_num(fold.test.cost[:, column]), np.nan_to_num(fold.test.score[:, column])
+        means = dict(zip(shared, np.nanmean(train.score, axis=0).tolist(), strict=True))
+        part = len(fold.test.items) / queries
+        return cls(shared[best], float(cost[best]), float(cost.min()), *done, means, part)
+
+    def budget(self, limit: Limit) -> float:
+        if limit.dollars is not None:
+            return limit.dollars * self.part
+        return len(self.cost) * (self.cheapest + limit.share * (self.spend - self.cheapest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a contender did in one fold."""
+
+    rungs: tuple[Played, ...]
+    chosen: Played
+    predicted: Floats | None
+    expected: Floats | None
+    base: Floats | None
+    budgeted: Mapping[tuple[str, str], tuple[Played, float, float | None]]
+
+    @classmethod
+    def of(cls, ladder: Ladder, stage: Stage, best: _Best, limits: Sequence[Limit]) -> _Part:
+        predicted = expected = base = None
+        if ladder.estimator is not None:
+            predicted, expected = _predictions(ladder.estimator, stage)
+            usual = float(np.mean(list(best.means.values())))
+            row = [best.means.get(model, usual) for model in stage.table.models]
+            base = np.broadcast_to(np.array(row), predicted.shape)
+        budgeted = {}
+        for limit in limits:
+            budget = best.budget(limit)
+            bound = None
+            if predicted is not None and expected is not None:
+                bound = offline(predicted, expected, stage.table, budget)
+            for order in ORDERS:
+                router = ladder.under(budget, len(stage.queries))
+                played = play(router, stage, order=_order(order, len(stage.queries)), budget=budget)
+                budgeted[limit.name, order] = played, budget, bound
+        rungs = tuple(play(router, stage) for router in ladder.routers)
+        chosen = play(ladder.usual or ladder.at(best.spend), stage)
+        return cls(rungs, chosen, predicted, expected, base, budgeted)
+
+
+def offline(predicted: Floats, expected: Floats, table: OutcomeTable, budget: float) -> float:
+    """Return the mean score of the best use of these predictions with hindsight of what each call really costs.
+
+    One call a query, argmax q̂ − λĉ, with the λ at which the recorded spend is `budget` (bisection; the last bit
+    is mixed). What a decision rule on the same predictions can reach at most by choosing λ.
+    """
+    rows = np.arange(len(predicted))
+    score, cost = np.nan_to_num(table.score), np.nan_to_num(table.cost)
+
+    def use(rate: float) -> tuple[float, float]:
+        pick = np.where(table.known, predicted - rate * expected, -np.inf).argmax(axis=1)
+        return float(cost[rows, pick].sum()), float(score[rows, pick].mean())
+
+    low, high = 0.0, 1.0 / max(float(np.nanmean(expected)), 1e-12)
+    if use(0.0)[0] <= budget:
+        return use(0.0)[1]
+    while use(high)[0] > budget and high < 1e15:
+        high *= 4
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if use(middle)[0] > budget else (low, middle)
+    (dear, more), (cheap, less) = use(low), use(high)
+    share = (budget - cheap) / (dear - cheap) if dear > cheap else 0.0
+    return less + min(max(share, 0.0), 1.0) * (more - less)
+
+
+def _predictions(estimator: FittedEstimator, stage: Stage) -> tuple[Floats, Floats]:
+    """Return quality and dollars expected of every pair, and leave the estimator with all of them in memory."""
+    estimator.remembered = max(estimator.remembered, len(stage.queries))
+    estimator.warm(stage.table.texts)
+    rows = [estimator.estimate(query, stage.cards) for query in stage.queries]
+    quality = np.array([[estimate.quality for estimate in row] for row in rows])
+    return quality, np.array([[estimate.cost["usd"] / NANO for estimate in row] for row in rows])
+
+
+def _order(name: str, count: int) -> Indices:
+    rows = np.arange(count)
+    if name == "shuffled":
+        return np.random.default_rng(0).permutation(rows)
+    return rows[::-1] if name == "reversed" else rows
+
+
+def _merge(parts: Sequence[_Part]) -> Run:
+    """Put the folds one after the other."""
+    rungs = range(len(parts[0].rungs))
+    chosen = [part.chosen for part in parts]
+    mix = [np.concatenate([part.rungs[rung].called for part in parts]).mean(axis=0) for rung in rungs]
+    return Run(
+        trail=Trail(
+            np.stack([np.concatenate([part.rungs[rung].cost for part in parts]) for rung in rungs]),
+            np.stack([np.concatenate([part.rungs[rung].score for part in parts]) for rung in rungs]),
+        ),
+        mix=np.stack(mix),
+        cost=np.concatenate([played.cost for played in chosen]),
+        score=np.concatenate([played.score for played in chosen]),
+        calls=np.concatenate([played.called.sum(axis=1) for played in chosen]),
+        predicted=_joined([part.predicted for part in parts]),
+        expected=_joined([part.expected for part in parts]),
+        base=_joined([part.base for part in parts]),
+        budgeted={key: _budgeted([part.budgeted[key] for part in parts]) for key in parts[0].budgeted},
+    )
+
+
+def _joined(parts: Sequence[Floats | None]) -> Floats | None:
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if len(found) == len(parts) else None
+
+
+def _budgeted(parts: Sequence[tuple[Played, float, float | None]]) -> Budgeted:
+    sizes = [len(played.score) for played, _, _ in parts]
+    bounds = [bound for _, _, bound in parts if bound is not None]
+    return Budgeted(
+        quality=float(np.concatenate([played.score for played, _, _ in parts]).mean()),
+        spent=float(sum(played.cost.sum() for played, _, _ in parts)),
+        budget=sum(budget for _, budget, _ in parts),
+        violations=sum(bool(played.cost.sum() > budget * (1 + 1e-12)) for played, budget, _ in parts),
+        offline=float(np.average(bounds, weights=sizes)) if len(bounds) == len(parts) else None,
+    )

@@ -1,0 +1,167 @@
+"""What fitting leaves behind: one safetensors file with the arrays, and JSON in its header with all the rest.
+
+The header (key `agentkit` of the file's metadata) has the format's version, the hash of each table it was fitted
+on, which heads were chosen and why, and the calibration report. Loading executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentkit.errors import ConfigError, MissingExtra
+from agentkit.routers.base import Router
+from agentkit.routers.mixed import MixedRouter
+from agentkit.routers.rules import RuleRouter
+from agentkit.routers.shadow_price import ShadowPriceRouter
+from agentkit.routers.utility import UtilityRouter
+
+if TYPE_CHECKING:
+    from agentkit.routers.estimators import Choice, FittedEstimator
+    from agentkit.routers.estimators.reliability import Reliability
+    from agentkit.routers.estimators.verified import Cascade
+
+FORMAT = "agentkit-router"
+VERSION = 1
+_FORECAST = 20  # queries that the rehearsed curve counts for in the window of a stream
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A fitted estimator, how it was chosen, how far it can be believed, and the SHA-256 of its tables by name."""
+
+    estimator: FittedEstimator
+    choice: Choice
+    reliability: Reliability
+    tables: Mapping[str, str]
+    cascade: Cascade | None = None
+
+    @property
+    def curve(self) -> tuple[tuple[float, float, float], ...]:
+        """Quality per dollar, dollars per query and quality by setting of the knob, held out."""
+        return self.cascade.curve if self.cascade else self.choice.curve
+
+    def router(self, quality_per_usd: float | None = None, *, spend: float | None = None) -> Router:
+        """Return the router at a setting of its knob: the quality, 0 to 1, that a dollar saved is worth.
+
+        Or give the dollars it may `spend` per query on average. By default it may spend what the best single model
+        does, and where a gain on that model is not certain it calls that model.
+
+        It is cascade routing where fitting found that certain to add to choosing once, else utility routing.
+        Raises ConfigError for a setting below 0 and for both.
+        """
+        if quality_per_usd is not None and spend is not None:
+            raise ConfigError("a router takes one of quality_per_usd and spend, not both")
+        for name, value in (("quality_per_usd", quality_per_usd), ("spend", spend)):
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{name} must be 0 or more, not {value!r}")
+        if self.cascade and quality_per_usd is not None:
+            return self.cascade.router(quality_per_usd)
+        if quality_per_usd is not None:
+            return UtilityRouter(self.estimator, quality_per_usd)
+        if self.cascade and (spend is not None or self.cascade.over_best[0] > 0):
+            return self.cascade.spending(self.choice.best_single[0] if spend is None else spend)
+        if spend is None and not self.choice.routes:
+            best = self.choice.best_model
+            return RuleRouter([best, *(model for model in self.estimator.models if model != best)])
+        dear, cheap, share = self.choice.mix(self.choice.best_single[0] if spend is None else spend)
+        first = UtilityRouter(self.estimator, dear)
+        return first if share >= 1 else MixedRouter(first, UtilityRouter(self.estimator, cheap), share)
+
+    def stream(self, expected: int | None = None) -> ShadowPriceRouter:
+        """Return a router for `expected` queries under one hard budget in dollars, that of the scope it runs in.
+
+        Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
+        """
+        forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
+        return ShadowPriceRouter(self.router, self.estimator, expected=expected, forecast=forecast)
+
+    def summary(self) -> str:
+        """Say in a sentence what was fitted, whether routing pays, and how far the estimates can be believed."""
+        models, pairs = len(self.estimator.models), self.reliability.pairs
+        low, high = self.choice.gain
+        if len(self.choice.areas) == 1:
+            pays = f"heads as asked for, {' + '.join(self.choice.heads)}"
+        elif low <= 0:
+            pays = "the text does not certainly say which model is good at what: routed by price and difficulty"
+        else:
+            pays = f"routing by {' + '.join(self.choice.heads)} adds {low:.4f} to {high:.4f} of held-out hull area"
+        if self.cascade:
+            pays += "; judging replies adds {:.4f} to {:.4f} to that".format(*self.cascade.gain)
+        return (
+            f"{models} models, {self.estimator.samples:,} queries: {pays}; "
+            f"calibration error {self.reliability.ece_debiased:.3f}, Brier skill {self.reliability.skill:.3f} "
+            f"({pairs:,} pairs, held out)"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the artefact; a file of that name is replaced at once or not at all."""
+        try:
+            from safetensors.numpy import save_file
+        except ModuleNotFoundError as error:
+            raise MissingExtra("routing", error.name or "safetensors") from error
+        from agentkit.routers.estimators.state import dump
+
+        arrays, plain = dump(self.estimator)
+        more, cascade = self.cascade.dump() if self.cascade else ({}, None)
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "estimator": plain,
+            "choice": asdict(self.choice),
+            "reliability": asdict(self.reliability),
+            "tables": dict(self.tables),
+            "cascade": cascade,
+        }
+        path = Path(path)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            save_file(arrays | more, draft, metadata={"agentkit": json.dumps(header)})
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> Artefact:
+    """Read an artefact; raises ConfigError when it is none, one of another version, or damaged."""
+    try:
+        from safetensors import SafetensorError, safe_open
+
+        from agentkit.routers.estimators import Choice
+        from agentkit.routers.estimators.reliability import Reliability
+        from agentkit.routers.estimators.state import restore
+        from agentkit.routers.estimators.verified import Cascade
+    except ModuleNotFoundError as error:
+        raise MissingExtra("routing", error.name or "safetensors") from error
+    try:
+        with safe_open(path, "numpy") as file:
+            header = _header(file.metadata(), path)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # it is no mapping
+        artefact = Artefact(
+            estimator=restore(arrays, header["estimator"]),
+            choice=Choice.of(header["choice"]),
+            reliability=Reliability(**header["reliability"]),
+            tables=header["tables"],
+            cascade=Cascade.restore(arrays, header["cascade"]) if header["cascade"] else None,
+        )
+        artefact.router(spend=0.0)  # a curve without points is found now and not in a run
+    except FileNotFoundError as error:
+        raise ConfigError(f"artefact {path} does not exist; make it with agentkit.routers.fit") from error
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"artefact {path} cannot be read ({error}); fit it again") from error
+    return artefact
+
+
+def _header(metadata: Mapping[str, str] | None, path: str | Path) -> Mapping[str, Any]:
+    header: dict[str, Any] = json.loads((metadata or {}).get("agentkit", "{}"))
+    if header.get("format") != FORMAT:
+        raise ConfigError(f"{path} is no router artefact; make one with agentkit.routers.fit")
+    if header["version"] != VERSION:
+        raise ConfigError(
+            f"artefact {path} has version {header['version']}, this agentkit reads {VERSION}; fit it again"
+        )
+    return header

@@ -1,0 +1,118 @@
+"""The executor's loop over recorded outcomes: the same `Router.next`, every call charged at its recorded cost.
+
+What a router is told is what it would be told live: the query's text, the models' cards, the bound of each call,
+the replies so far as they were recorded, and what is left of the budget. Never a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentkit.costs import NANO, Cost
+from agentkit.errors import RoutingError
+from agentkit.messages import assistant
+from agentkit.routers.base import Call, Outcome, Query, Router
+from agentkit.routers.estimators.table import Floats, Indices, OutcomeTable
+from agentkit.types import Completion, ModelCard, ScopeView
+from agentkit.usage import Usage
+
+_MOST_CALLS = 64  # on one query: a router that does not stop is broken
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A table made ready for replay: queries and replies as routers see them, scores and costs (nano-dollars)."""
+
+    table: OutcomeTable
+    cards: tuple[ModelCard, ...]
+    columns: Mapping[str, int]
+    queries: tuple[Query, ...]
+    scores: tuple[Mapping[str, float], ...]
+    outcomes: tuple[Mapping[str, Outcome], ...]
+
+    @classmethod
+    def of(cls, table: OutcomeTable) -> Stage:
+        """Build what is replayed, once for all routers.
+
+        A call's bound is the dearest recorded call of the model: as sound as a bound at the output cap.
+        """
+        columns = {model: column for column, model in enumerate(table.models)}
+        nano = np.ceil(np.nan_to_num(table.cost) * NANO)
+        bounds = {model: Cost(usd=int(nano[:, column].max())) for model, column in columns.items()}
+        queries, scores, outcomes = [], [], []
+        for row, text in enumerate(table.texts):
+            known = [model for model, column in columns.items() if table.known[row, column]]
+            queries.append(Query(text, {model: bounds[model] for model in known}))
+            scores.append({model: float(table.score[row, columns[model]]) for model in known})
+            outcomes.append({m: _outcome(table, row, columns[m], m, int(nano[row, columns[m]])) for m in known})
+        return cls(table, table.cards(), columns, tuple(queries), tuple(scores), tuple(outcomes))
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of each query: dollars, score, and which models were called, shape (queries, models)."""
+
+    cost: Floats
+    score: Floats
+    called: NDArray[np.bool_]
+
+
+def play(
+    router: Router, stage: Stage, *, order: Sequence[int] | Indices | None = None, budget: float | None = None
+) -> Played:
+    """Route every query in `order`, under a hard `budget` in dollars for all of them if one is given.
+
+    Raises RoutingError when the router asks for a call that cannot be made, or does not stop.
+    """
+    count = len(stage.queries)
+    cost, score, called = np.zeros(count), np.zeros(count), np.zeros((count, len(stage.cards)), dtype=np.bool_)
+    left = None if budget is None else int(budget * NANO)
+    for row in range(count) if order is None else map(int, order):
+        spent, score[row], seen = _route(router, stage, row, left)
+        cost[row] = spent / NANO
+        called[row, [stage.columns[outcome.model] for outcome in seen]] = True
+        left = None if left is None else left - spent
+    return Played(cost, score, called)
+
+
+def _route(router: Router, stage: Stage, row: int, left: int | None) -> tuple[int, float, list[Outcome]]:
+    """Return nano-dollars spent, score of the answer and the calls made for one query."""
+    query, scores, outcomes = stage.queries[row], stage.scores[row], stage.outcomes[row]
+    seen: list[Outcome] = []
+    spent = 0
+    view = _view(left)
+    while len(seen) < _MOST_CALLS:
+        decision = router.next(query, stage.cards, seen, view)
+        if not isinstance(decision, Call):
+            return spent, 0.0 if decision.answer is None else scores[seen[decision.answer].model], seen
+        if decision.model not in outcomes or not query.fits(decision.model, view):
+            raise RoutingError(f"the router chose {decision.model!r}, which cannot be called on this query")
+        outcome = outcomes[decision.model]
+        seen.append(outcome)
+        spent += outcome.cost["usd"]
+        if left is not None:
+            view = _view(left - spent)
+    raise RoutingError(
+        f"the router did not stop after {_MOST_CALLS} calls; it must, once every candidate was seen"
+    )
+
+
+_UNLIMITED = ScopeView("replay", {}, Cost(), Cost(), Cost(), {})
+
+
+def _view(left: int | None) -> ScopeView:
+    return _UNLIMITED if left is None else _UNLIMITED._replace(limits={"usd": left}, available={"usd": left})
+
+
+def _outcome(table: OutcomeTable, row: int, column: int, model: str, nano: int) -> Outcome:
+    """Build what a router sees of a recorded call: the text that was kept of it, its usage and its cost."""
+    read, written = (float(np.nan_to_num(m[row, column])) for m in (table.input_tokens, table.output_tokens))
+    answer = table.answers[row].get(model) if table.answers else None
+    text = (table.responses[row].get(model) if table.responses else None) or answer or ""
+    completion = Completion(assistant(text), "stop", Usage(input_tokens=int(read), output_tokens=int(written)))
+    problems = ("the reply has no answer",) if table.blank(row, model) else ()
+    return Outcome(model, completion, Cost(usd=nano, requests=1), problems)

@@ -1,0 +1,305 @@
+"""How likely a reply is right once it is there, and what it says about the models that were not asked.
+
+Three logistic regressions, on logits so that evidence adds up. With l_i the prior logit of model i on this query
+and φ_i what its reply shows of itself (`agentkit.routers.signals`):
+
+    own_i  = α_i·l_i + β_i·φ_i + γ_i                                       by model
+    post_i = w·(own_i, n⁺, Σ⁺ own_j, n⁻, Σ⁻ own_j) + w_0                    pooled
+    next_u = v·(l_u, mean_j(post_j − l_j), [all agree], [some differ]) + v_0   pooled
+
+where Σ⁺ runs over the other replies whose final answer is the same and Σ⁻ over those with another one, and u is a
+model that was not asked. The regressions see prefixes of random call orders of the training queries, priors that
+had not seen the query, and own logits that are cross-fitted.
+
+How far a reply will move the belief in it is kept by model, as likelihoods of six kinds of evidence. They are
+those of a reply alone: that a second answer agrees with the first makes it more credible, and no better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from operator import mul
+from typing import Any
+
+import numpy as np
+
+from agentkit.routers.base import Estimate, Estimator, Outcome, Query
+from agentkit.routers.estimators.recorded import Stage
+from agentkit.routers.estimators.table import Floats, OutcomeTable
+from agentkit.routers.reservation import Likelihoods
+from agentkit.routers.signals import SIGNALS, final_answer, signals
+from agentkit.types import ModelCard
+
+REMEMBERED = 65_536
+"""Outcomes whose signals are kept: a cascade asks about the same reply at every step."""
+_KINDS = 6  # of evidence
+_DEPTH = 4  # replies in the longest prefix that is fitted on
+_MOST_QUERIES = 3_000  # of these a few dozen coefficients are certain enough
+_PARTS = 5
+_SHRINK = 20.0  # replies of the pool that each model's likelihoods start from
+_EDGE = 6.0  # logits are kept within, as nothing is more certain than 1 in 400
+_LEAST = 12  # replies of each kind, right and wrong, below which a model has no regression of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Coefficients as plain numbers: `own` by model over (prior logit, *signals, 1), `post` and `next` pooled.
+
+    `evidence` has the likelihoods by model; the name "" is the whole pool's, for models never seen.
+    """
+
+    own: Mapping[str, Sequence[float]]
+    post: Sequence[float]
+    next: Sequence[float]
+    evidence: Mapping[str, Likelihoods]
+
+    @classmethod
+    def fit(cls, table: OutcomeTable, priors: Floats, *, seed: int = 0) -> Verifier:
+        """Fit on `table` with held-out `priors`, shape (queries, models)."""
+        draw = np.random.default_rng(seed)
+        rows = draw.permutation(np.flatnonzero(table.known.any(axis=1)))[:_MOST_QUERIES]
+        table, logits = table.rows(rows), _logit(np.asarray(priors)[rows])
+        outcomes = Stage.of(table).outcomes
+        own, own_logits = _fit_own(table, logits, outcomes)
+        prefixes = [_Prefixes.of(table, row, logits, own_logits, outcomes[row], draw) for row in range(len(rows))]
+        seen = [reply for one in prefixes for step in one.seen for reply in step]
+        post = _logistic(np.array([x for x, _, _ in seen]), np.array([y for _, y, _ in seen]))
+        unseen = [reply for one in prefixes for reply in one.unseen(post)]
+        next_ = _logistic(np.array([x for x, _ in unseen]), np.array([y for _, y in unseen]))
+        known = table.known
+        moved = (own_logits - logits)[known]
+        evidence = _evidence(moved, table.score[known], np.nonzero(known)[1], table.models)
+        return cls(own, post.tolist(), next_.tolist(), evidence)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Verifier:
+        """Build it from what JSON made of it; raises KeyError when something is missing."""
+        return cls(*(plain[name] for name in ("own", "post", "next", "evidence")))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The numbers, fit for JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class VerifiedEstimator:
+    """An estimator that learns from what was seen: `base` says what to expect, `verifier` what came of it."""
+
+    base: Estimator
+    verifier: Verifier
+    _known: dict[int, tuple[Outcome, float, str]] = field(default_factory=dict, repr=False)
+
+    def estimate(
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome] = ()
+    ) -> Sequence[Estimate]:
+        """Return estimates that take the replies so far into account; for a model that replied, of its reply."""
+        before = self.base.estimate(query, candidates, ())
+        replies = [outcome for outcome in seen if outcome.completion]
+        if not replies:
+            return before
+        prior = {card.name: _logit_of(one.quality) for card, one in zip(candidates, before, strict=True)}
+        posts = self._posts(query.text, prior, replies)
+        by_model = {outcome.model: post for outcome, post in zip(replies, posts, strict=True)}
+        surprise = sum(post - prior.get(o.model, 0.0) for o, post in zip(replies, posts, strict=True)) / len(posts)
+        answers = {self._measure(query.text, outcome)[1] for outcome in replies}
+        rest = _accord(len(replies), len(answers), "" in answers)
+        found = []
+        for card, one in zip(candidates, before, strict=True):
+            post = by_model.get(card.name)
+            if post is None:
+                post = _dot(self.verifier.next, (prior[card.name], surprise, *rest))
+            found.append(Estimate(_chance(post), one.deviation, one.cost))
+        return found
+
+    def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:
+        """Return the probability that each outcome in `seen` is right; 0 without a reply."""
+        replies = [outcome for outcome in seen if outcome.completion]
+        if not replies:
+            return [0.0] * len(seen)
+        before = self.base.estimate(query, candidates, ())
+        prior = {card.name: _logit_of(one.quality) for card, one in zip(candidates, before, strict=True)}
+        posts = iter(self._posts(query.text, prior, replies))
+        return [_chance(next(posts)) if outcome.completion else 0.0 for outcome in seen]
+
+    def likelihoods(self, model: str) -> Likelihoods:
+        """Return what evidence of its own a reply of `model` will show, when it is right and when it is wrong."""
+        return self.verifier.evidence.get(model) or self.verifier.evidence[""]
+
+    def _posts(self, question: str, prior: Mapping[str, float], replies: Sequence[Outcome]) -> list[float]:
+        owns, answers = [], []
+        for outcome in replies:
+            evidence, answer = self._measure(question, outcome)
+            weights = self.verifier.own.get(outcome.model)
+            own = prior.get(outcome.model, 0.0) * (weights[0] if weights else 1.0) + evidence
+            owns.append(min(max(own, -_EDGE), _EDGE))
+            answers.append(answer)
+        return [_dot(self.verifier.post, _features(place, owns, answers)) for place in range(len(owns))]
+
+    def _measure(self, question: str, outcome: Outcome) -> tuple[float, str]:
+        """Return the part of the own logit that the reply makes, and its final answer."""
+        known = self._known.get(id(outcome))
+        if known is None or known[0] is not outcome:
+            weights = self.verifier.own.get(outcome.model)
+            evidence = _dot(weights[1:], signals(outcome, question)) if weights else 0.0
+            answer = final_answer(outcome.completion) if outcome.completion else ""
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            known = self._known[id(outcome)] = outcome, evidence, answer
+        return known[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefixes:
+    """What a random call order of one query gives to fit on: by length of its prefix, features and scores."""
+
+    seen: list[list[tuple[list[float], float, int]]]
+    asked: list[list[int]]
+    accord: list[tuple[float, float]]
+    logits: Floats
+    scores: Floats
+    models: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        table: OutcomeTable,
+        row: int,
+        logits: Floats,
+        own: Floats,
+        outcomes: Mapping[str, Outcome],
+        draw: np.random.Generator,
+    ) -> _Prefixes:
+        order = draw.permutation(np.flatnonzero(table.known[row]))[:_DEPTH].tolist()
+        replies = [outcomes[table.models[column]].completion for column in order]
+        answers = [final_answer(reply) if reply else "" for reply in replies]
+        seen, asked, accord = [], [], []
+        for size in range(1, len(order) + 1):
+            owns = [float(own[row, column]) for column in order[:size]]
+            seen.append(
+                [
+                    (_features(place, owns, answers[:size]), float(table.score[row, order[place]]), order[place])
+                    for place in range(size)
+                ]
+            )
+            asked.append(order[:size])
+            different = set(answers[:size])
+            accord.append(_accord(size, len(different), "" in different))
+        return cls(seen, asked, accord, logits[row], table.score[row], table.models)
+
+    def unseen(self, post: Floats) -> list[tuple[list[float], float]]:
+        """Return features and scores of the models that were not asked, after each prefix."""
+        found = []
+        for step, asked, accord in zip(self.seen, self.asked, self.accord, strict=True):
+            surprise = self._surprise(step, post)
+            for column in np.flatnonzero(~np.isnan(self.scores)).tolist():
+                if column not in asked:
+                    features = [float(self.logits[column]), surprise, *accord]
+                    found.append((features, float(self.scores[column])))
+        return found
+
+    def _surprise(self, step: list[tuple[list[float], float, int]], post: Floats) -> float:
+        moved = [_dot(post.tolist(), features) - float(self.logits[column]) for features, _, column in step]
+        return sum(moved) / len(moved)
+
+
+def _fit_own(
+    table: OutcomeTable, logits: Floats, outcomes: Sequence[Mapping[str, Outcome]]
+) -> tuple[dict[str, list[float]], Floats]:
+    """Return the coefficients by model, and cross-fitted own logits (queries, models)."""
+    found, held_out = {}, np.zeros(logits.shape)
+    for column, model in enumerate(table.models):
+        rows = np.flatnonzero(table.known[:, column])
+        shown = [signals(outcomes[row][model], table.texts[row]) for row in rows.tolist()]
+        inputs = np.column_stack([logits[rows, column], np.reshape(shown, (-1, len(SIGNALS)))])
+        scores = table.score[rows, column]
+        if min(scores.sum(), (1 - scores).sum()) < _LEAST:
+            found[model] = [1.0, *[0.0] * len(SIGNALS), 0.0]
+            held_out[rows, column] = logits[rows, column]
+            continue
+        part = np.arange(len(rows)) % _PARTS
+        for this in range(_PARTS):
+            weights = _logistic(inputs[part != this], scores[part != this])
+            held_out[rows[part == this], column] = inputs[part == this] @ weights[:-1] + weights[-1]
+        found[model] = _logistic(inputs, scores).tolist()
+    return found, np.clip(held_out, -_EDGE, _EDGE)
+
+
+def _logistic(inputs: Floats, scores: Floats) -> Floats:
+    """Return coefficients and intercept over raw `inputs`; a fractional score is a success of that weight."""
+    from sklearn.linear_model import LogisticRegression
+
+    if not len(inputs):  # a pool of one model has nobody who was not asked
+        return np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+    mean, scale = inputs.mean(axis=0), inputs.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, np.inf)
+    standard = (inputs - mean) / scale
+    weight = np.concatenate([1 - scores, scores]) + 1e-9
+    outcome = np.repeat([0, 1], len(scores))
+    model = LogisticRegression(C=0.3, max_iter=300).fit(np.concatenate([standard, standard]), outcome, weight)
+    raw = model.coef_[0] / scale
+    return np.append(raw, model.intercept_[0] - raw @ mean)
+
+
+def _evidence(moved: Floats, scores: Floats, columns: Any, models: Sequence[str]) -> dict[str, Likelihoods]:
+    """Return by model how often moves of each size come with a right reply and with a wrong one."""
+    kind = np.searchsorted(np.quantile(moved, np.linspace(0, 1, _KINDS + 1)[1:-1]), moved)
+    sides = (scores, 1 - scores)
+    pool = [_shares(kind, side, np.full(_KINDS, 1 / _KINDS)) for side in sides]
+    found: dict[str, Likelihoods] = {"": _pairs(pool)}
+    for column, model in enumerate(models):
+        rows = columns == column
+        found[model] = _pairs(
+            [_shares(kind[rows], side[rows], whole) for side, whole in zip(sides, pool, strict=True)]
+        )
+    return found
+
+
+def _pairs(sides: Sequence[Floats]) -> Likelihoods:
+    right, wrong = (side.tolist() for side in sides)
+    return list(zip(right, wrong, strict=True))
+
+
+def _shares(kind: Any, weight: Floats, start: Floats) -> Floats:
+    counts = np.bincount(kind, weight, minlength=_KINDS) + _SHRINK * start
+    shares: Floats = counts / counts.sum()
+    return shares
+
+
+def _features(place: int, owns: Sequence[float], answers: Sequence[str]) -> list[float]:
+    """Return own logit, and number and summed logits of the others that agree and that differ."""
+    mine = answers[place]
+    found = [owns[place], 0.0, 0.0, 0.0, 0.0]
+    for other, answer in enumerate(answers):
+        if other != place:
+            at = 1 if answer == mine and mine else 3
+            found[at] += 1.0
+            found[at + 1] += owns[other]
+    return found
+
+
+def _accord(replies: int, different: int, empty: bool) -> tuple[float, float]:
+    """Return whether several replies are all of one answer, and whether there are different ones."""
+    return float(replies > 1 and different == 1 and not empty), float(different > 1)
+
+
+def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
+    """Return the linear form; the last weight is the intercept."""
+    return sum(map(mul, weights, values), weights[-1])
+
+
+def _logit(chance: Floats) -> Floats:
+    inside = np.clip(chance, 1e-3, 1 - 1e-3)
+    logit: Floats = np.clip(np.log(inside) - np.log1p(-inside), -_EDGE, _EDGE)
+    return logit
+
+
+def _logit_of(chance: float) -> float:
+    inside = min(max(chance, 1e-3), 1 - 1e-3)
+    return min(max(math.log(inside / (1 - inside)), -_EDGE), _EDGE)
+
+
+def _chance(logit: float) -> float:
+    return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))

@@ -1,0 +1,53 @@
+"""Fits the router on recorded outcomes: `fit("table-folder").save("router.safetensors")`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agentkit.errors import ConfigError, MissingExtra
+from agentkit.routers.artefact import Artefact
+
+if TYPE_CHECKING:
+    from agentkit.routers.estimators import OutcomeTable
+
+Inputs = Literal["lexical", "embedded"]
+
+
+def fit(
+    *tables: OutcomeTable | str | Path,
+    heads: Sequence[str] | None = None,
+    features: Inputs = "lexical",
+) -> Artefact:
+    """Fit on all queries of `tables`, given as tables or as their folders; models without outcomes take no part.
+
+    `heads` are averaged; by default the best mixture is chosen, the constant included. `features` are words alone,
+    or words and a sentence embedding (the `embed` extra). Where the tables keep replies or answers, cascade
+    routing with a verifier of replies is fitted too, and kept where it is certain to be better than choosing once.
+
+    Raises TableError for a table that cannot be read, ConfigError for one that is too small, MissingExtra without
+    the `routing` extra.
+    """
+    try:
+        from agentkit.routers.estimators import OutcomeTable, fit_estimator, read_table
+        from agentkit.routers.estimators.embedded import EmbeddedFeatures
+        from agentkit.routers.estimators.features import LexicalFeatures
+        from agentkit.routers.estimators.table import join
+        from agentkit.routers.estimators.verified import fit_cascade
+    except ModuleNotFoundError as error:
+        raise MissingExtra("routing", error.name or "numpy") from error
+    read = [table if isinstance(table, OutcomeTable) else read_table(table) for table in tables]
+    if not read:
+        raise ConfigError("fitting takes one table of recorded outcomes or more")
+    kind = EmbeddedFeatures if features == "embedded" else LexicalFeatures
+    table = join(read).tried()
+    made = kind.fit(table.texts)
+    fitted = fit_estimator(table, heads=heads, features=lambda texts: made)
+    return Artefact(
+        estimator=fitted.estimator,
+        choice=fitted.choice,
+        reliability=fitted.reliability,
+        tables={table.name: table.digest for table in read},
+        cascade=None if heads else fit_cascade(table, features=lambda texts: made),
+    )

@@ -1,0 +1,135 @@
+"""Every fault × every dialect × streamed or not, through an agent with a real ledger.
+
+However a call goes wrong, it ends in an answer or a typed error, on time, and the books hold: what a usage record
+said is charged to the nano-dollar, what none said is charged at its bound, which the bill never passes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import UnionType
+
+import pytest
+
+from agentkit import Agent, Answer, Budget
+from agentkit.backends.provider import FAULTS, Billed, Fault, Provider, Reply
+from agentkit.backends.provider.bill import total
+from agentkit.backends.provider.server import Dialect
+from agentkit.backends.retry import RetryPolicy
+from agentkit.budgets import Ledger, Scope
+from agentkit.errors import BackendError, BackendTimeout, BackendUnavailable, BadResponse, Overloaded, RateLimited
+from agentkit.executor.resilience import Resilience
+from agentkit.http import Timeouts
+from tests.backends.dialects import DIALECTS, remote
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = Timeouts(connect=5, first_token=5, between_chunks=5, total=10)
+SHORT = Timeouts(connect=0.5, first_token=0.2, between_chunks=0.2, total=0.4)  # for what can only end by them
+TEXT = "High tide is at noon today."
+ENDS: Mapping[Fault, tuple[type | UnionType, type | UnionType]] = {
+    "rate_limited": (RateLimited, RateLimited),
+    "rate_limited_with_pause": (RateLimited, RateLimited),
+    "server_error": (BackendUnavailable, BackendUnavailable),
+    "overloaded": (Overloaded, Overloaded),
+    "reset": (BackendUnavailable, BackendUnavailable | Answer),
+    "stall_first": (BackendTimeout, BackendTimeout),
+    "stall_middle": (BackendTimeout, BackendTimeout | Answer),
+    "truncated_json": (BadResponse, BadResponse | Answer),
+    "truncated_stream": (BackendUnavailable, BackendUnavailable | Answer),
+    "wrong_content_type": (BadResponse, BadResponse),
+    "duplicated_chunk": (BadResponse, BadResponse | Answer),
+    "missing_usage": (Answer, Answer),
+    "doubled_usage": (Answer, Answer),
+}
+"""How a single call ends, whole and streamed; a stream that breaks behind its last word is an answer."""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider(Reply(TEXT, thinking="The moon is high."), pause=0.05) as provider:
+        yield provider
+
+
+async def ask(agent: Agent, scope: Scope, stream: bool) -> Answer | BackendError:
+    """Run a task; returns the answer, or the typed error it ended with."""
+    try:
+        if not stream:
+            return await agent.run("When is high tide?", scope=scope)
+        async with agent.stream("When is high tide?", scope=scope) as events:
+            *_, answer = [event async for event in events]
+        assert isinstance(answer, Answer)
+        return answer
+    except BackendError as error:
+        return error
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger.open() as ledger:
+        yield ledger
+
+
+async def check_books(ledger: Ledger, scope: Scope, bill: Sequence[Billed]) -> None:
+    """Nothing is held or settled twice; what was recorded is on the bill, and the bill is covered."""
+    assert await ledger.verify() == []
+    receipts, view = scope.receipts(), scope.view()
+    assert len({receipt.id for receipt in receipts}) == len(receipts)
+    recorded = Counter(r.charged["usd"] for r in receipts if r.charged["usd"] and not r.estimated)
+    assert recorded <= Counter(line.nano_usd for line in bill)
+    assert not view.held and view.spent["usd"] >= total(bill)["usd"]
+    if not any(receipt.estimated for receipt in receipts):
+        assert view.spent["usd"] == total(bill)["usd"]
+
+
+ALL = pytest.mark.parametrize(
+    ("dialect", "fault", "stream"),
+    [
+        pytest.param(dialect, fault, stream, id=f"{dialect}-{fault}-{'streamed' if stream else 'whole'}")
+        for dialect in DIALECTS
+        for fault in FAULTS
+        for stream in (False, True)
+    ],
+)
+
+
+@ALL
+async def test_a_fault_ends_on_time_and_the_books_hold(
+    dialect: Dialect, fault: Fault, stream: bool, provider: Provider, ledger: Ledger
+) -> None:
+    provider.bill.clear()
+    provider.expect([fault])
+    limits = SHORT if fault.startswith("stall") else LIMITS
+    backend = remote(dialect, provider, timeouts=limits)
+    agent = Agent(backend, resilience=Resilience(retry=RetryPolicy.never()), max_output_tokens=50)
+    scope = ledger.scope("test", limits=Budget(usd="1").limits())
+    start = time.monotonic()
+    outcome = await ask(agent, scope, stream)
+    assert time.monotonic() - start < limits.total + 1
+    await backend.aclose()
+    assert isinstance(outcome, ENDS[fault][stream]), repr(outcome)
+    if fault == "doubled_usage":
+        assert not any(receipt.estimated for receipt in scope.receipts())
+    await check_books(ledger, scope, provider.bill)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_one_fault_is_outlived_by_default(
+    dialect: Dialect, stream: bool, provider: Provider, ledger: Ledger
+) -> None:
+    """Only the pauses are shorter. A stream may end with an error: what was shown is not taken back."""
+    provider.bill.clear()
+    scope = ledger.scope("test", limits=Budget(usd="1").limits())
+    for fault in FAULTS:
+        if fault.startswith("stall"):  # which takes all the time a call has
+            continue
+        provider.expect([fault])
+        backend = remote(dialect, provider, timeouts=LIMITS)
+        agent = Agent(backend, resilience=Resilience(retry=RetryPolicy(first_pause=0.001)), max_output_tokens=50)
+        outcome = await ask(agent, scope, stream)
+        await backend.aclose()
+        assert stream or (isinstance(outcome, Answer) and outcome.text == TEXT), (fault, outcome)
+    await check_books(ledger, scope, provider.bill)

@@ -1,0 +1,110 @@
+"""`agentkit eval`: replay, fit and import from the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.routers.estimators.tables import two_topics, write, write_rows
+
+FAST = ("--routers", "default,rules", "--folds", "2", "--resamples", "20")
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> str:
+    return str(write(tmp_path / "train", two_topics(80)))
+
+
+def test_a_replay_prints_one_object(cli: Cli, train: str) -> None:
+    done = cli("eval", "replay", "--train", train, *FAST, "--budget", "30%,usd=0.5", "--json")
+    figures = json.loads(done.out)
+    assert done.code == 0
+    assert {"default", "rules", "zero"} == set(figures["routers"])
+    assert {"hull", "hull_low", "hull_high", "quality", "cost_usd"} <= set(figures["routers"]["default"])
+    assert {row["budget"] for row in figures["routers"]["default"]["budgets"]} == {"30%", "usd=0.5"}
+    assert figures["environment"]["table"] == "train"
+    assert "80 queries, 3 models" in done.err and "fold 2 of 2: rules" in done.err
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_table_for_people_and_a_picture(cli: Cli, train: str, tmp_path: Path, suffix: str) -> None:
+    test = str(write(tmp_path / "test", two_topics(60, seed=3)))
+    done = cli("eval", "replay", "--train", train, "--test", test, *FAST, "--plot", f"front.{suffix}")
+    assert done.code == 0
+    assert "over best single" in done.out and "oracle" in done.out and "zero" in done.out
+    start = (tmp_path / f"front.{suffix}").read_bytes()[:200]
+    assert start.startswith(b"\x89PNG") or b"<svg" in start or b"<?xml" in start
+
+
+def test_what_is_replayed_is_not_fitted_on(cli: Cli, tmp_path: Path) -> None:
+    table = two_topics(120)
+    train, test = write(tmp_path / "train", table), write(tmp_path / "test", table.rows(range(40)))
+    done = cli("eval", "replay", "--train", str(train), "--test", str(test), *FAST, "--json")
+    again = len({item.text for item in table.items[:40]} & set(table.texts))
+    assert again and "queries that" in done.err and "are not fitted on" in done.err
+    assert "120 to fit" not in done.err and "40 to replay" in done.err
+
+
+def test_models_of_little_coverage_and_unpriced_tables_are_told(cli: Cli, tmp_path: Path) -> None:
+    made = two_topics(60)
+    rows: list[dict[str, Any]] = [
+        {"query_id": item.id, "model": model, "score": made.score[row, column], "input_tokens": 100,
+         "output_tokens": "", "cost_usd": ""}
+        for row, item in enumerate(made.items)
+        for column, model in enumerate(made.models)
+        if model != "history" or row < 20
+    ]  # fmt: skip
+    queries = [{"query_id": i.id, "dataset": i.dataset, "task": i.task, "query": i.text} for i in made.items]
+    prices = {model: {"price_in_per_mtok": 1, "price_out_per_mtok": 1} for model in made.models}
+    write_rows(tmp_path / "bare", queries, rows, prices)
+    done = cli("eval", "replay", "--train", "bare", *FAST, "--json")
+    notes = " ".join(json.loads(done.out)["environment"]["notes"])
+    assert "priced at 200 output tokens" in notes and "1 models left out: history" in notes
+
+
+def test_a_router_is_fitted_and_written(cli: Cli, train: str, tmp_path: Path) -> None:
+    done = cli("eval", "fit", train, "--out", "mine.safetensors")
+    assert (done.code, done.out.strip()) == (0, "mine.safetensors")
+    assert (tmp_path / "mine.safetensors").stat().st_size > 0
+    assert "3 models, 80 queries" in done.err
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str) -> None:
+    done = cli("eval", "fit", train, "--out", "nowhere/mine.safetensors")
+    assert done.code == 3 and "there is no folder nowhere" in done.err and "fitting" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--routers", "nearest"], 3, "there is no router 'nearest'"),
+        (["--routers", ","], 3, "one router or more"),
+        (["--budget", "lots%"], 3, "write a share such as 30%"),
+        (["--budget", "nan%"], 3, "write a share such as 30%"),
+        (["--budget=-5%"], 3, "write a share such as 30%"),
+        (["--budget", "seconds=3"], 3, "limited in dollars"),
+        (["--plot", "front.pdf", *FAST], 3, ".png or .svg"),
+        (["--coverage", "7"], 2, "--coverage"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told(cli: Cli, train: str, arguments: list[str], code: int, says: str) -> None:
+    done = cli("eval", "replay", "--train", train, *arguments)
+    assert done.code == code and says in done.err
+
+
+def test_a_table_that_is_wrong_is_named_with_its_line(cli: Cli, train: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "wrong", [{"query_id": "a", "dataset": "d", "task": "t", "query": "q"}], [
+        {"query_id": "a", "model": "m", "score": 7, "input_tokens": 1, "output_tokens": 1, "cost_usd": 1}
+    ])  # fmt: skip
+    done = cli("eval", "replay", "--train", "wrong")
+    assert done.code == 3 and "outcomes.csv.gz:2: score is between 0 and 1" in done.err
+
+
+def test_a_public_table_is_imported(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mmlu.csv").write_text("prompt,weak,strong\nWhy?,True,False\nHow?,False,True\n")
+    done = cli("eval", "import", "routellm", "mmlu.csv", "table")
+    assert (done.code, done.out.strip()) == (0, "table") and "4 outcomes" in done.err
+    again = cli("eval", "import", "routellm", "mmlu.csv", "table")
+    assert again.code == 3 and "already holds a table" in again.err

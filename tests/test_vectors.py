@@ -1,0 +1,60 @@
+"""Vector search: FAISS and NumPy agree, and both with the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from agentkit import vectors
+from agentkit.errors import ConfigError
+from agentkit.vectors import Kind, open_index
+
+Unit = NDArray[np.float32]
+
+KINDS: tuple[Kind, ...] = ("numpy", "faiss-cpu")
+
+
+def unit(count: int, seed: int, size: int = 8) -> Unit:
+    drawn = np.random.default_rng(seed).normal(size=(count, size)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(count=st.integers(1, 40), k=st.integers(1, 50), seed=st.integers(0, 2**16))
+def test_search_returns_the_largest_inner_products_in_order(kind: Kind, count: int, k: int, seed: int) -> None:
+    if kind not in vectors.probe():
+        pytest.skip("FAISS is not installed")
+    stored, asked = unit(count, seed), unit(3, seed + 1)
+    scores, places = open_index(stored, kind).search(asked, k)
+    expected = np.sort(asked @ stored.T, axis=1)[:, ::-1][:, :k]
+    assert scores.shape == places.shape == (3, min(k, count))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(asked @ stored.T, places, axis=1), scores, atol=1e-5)
+
+
+def test_an_empty_index_finds_nothing() -> None:
+    scores, places = open_index(unit(0, 0)).search(unit(2, 1), 3)
+    assert scores.shape == places.shape == (2, 0)
+
+
+def test_ties_go_to_the_first() -> None:
+    same = np.repeat(unit(1, 0), 5, axis=0)
+    assert open_index(same).search(same[:1], 3)[1].tolist() == [[0, 1, 2]]
+
+
+def test_faiss_serves_large_sets_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "faiss-cpu" not in vectors.probe():
+        pytest.skip("FAISS is not installed")
+    monkeypatch.setattr(vectors, "LARGE", 10)
+    assert isinstance(open_index(unit(10, 0)), vectors.FaissIndex)
+    assert isinstance(open_index(unit(9, 0)), vectors.ExactIndex)
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    if vectors.probe()[-1] != "faiss-cpu":
+        pytest.skip("FAISS is not installed, or there is a GPU")
+    with pytest.raises(ConfigError, match="faiss-cpu"):
+        open_index(unit(3, 0), "faiss-gpu")
