@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import pytest
 
 from agentkit import prices
 from agentkit.errors import ConfigError
+from agentkit.evals.public_data import data_folder
 from agentkit.price_sources import read_prices, write_table
 from agentkit.usage import Price, Tier
 
 D = Decimal
-DATA = Path(os.environ.get("AGENTKIT_DATA") or Path(__file__).resolve().parents[2] / "shared/data/dev")
-LIST = DATA / "prices" / "genai_prices_data_slim.jsonl.gz"
+LIST = (data_folder("prices") or Path("absent")) / "genai_prices_data_slim.jsonl.gz"
 
 
 def tiered(base: float, above: float) -> dict[str, Any]:

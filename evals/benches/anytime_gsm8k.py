@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentkit.backends import ScriptedBackend
+from agentkit.evals.public_data import data_folder
 from agentkit.types import Request
 
 VARIANT = "abl:main_adapter"
@@ -59,10 +59,9 @@ class Problem:
 
 
 def folder() -> Path | None:
-    """Return where the recordings lie: in AGENTKIT_DATA, else beside the checkout; None where they do not."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev"
-    place = Path(os.environ.get("AGENTKIT_DATA") or beside).resolve() / "anytime_gsm8k"
-    return place if (place / "outcomes.csv.gz").is_file() else None
+    """Return where the recordings lie, None where they do not; see `data_folder`."""
+    place = data_folder("anytime_gsm8k")
+    return place if place and (place / "outcomes.csv.gz").is_file() else None
 
 
 def problems(place: Path, variant: str = VARIANT) -> list[Problem]:

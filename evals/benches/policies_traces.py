@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from agentkit.evals.public_data import data_folder
 
 TRACES = ("conv", "code")
 
@@ -22,10 +23,9 @@ class Recorded:
 
 
 def folder() -> Path | None:
-    """Return where the traces lie: in AGENTKIT_DATA, else beside the checkout; None where they do not."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev"
-    place = Path(os.environ.get("AGENTKIT_DATA") or beside).resolve() / "traces"
-    return place if all(_path(place, trace).is_file() for trace in TRACES) else None
+    """Return where the traces lie, None where they do not; see `data_folder`."""
+    place = data_folder("traces")
+    return place if place and all(_path(place, trace).is_file() for trace in TRACES) else None
 
 
 def recorded_calls(place: Path, trace: str) -> tuple[Recorded, ...]:
