@@ -36,13 +36,13 @@ from agentkit.routers.fallback import TRIGGERS, Trigger
 from agentkit.run import Work, is_inside_run, least_cost, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
-from agentkit.tools.policy import Policy
 from agentkit.tools.source import ToolSource
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
 
 if TYPE_CHECKING:
     from agentkit.tools.index import ToolSearch
+    from agentkit.tools.policy import Policy
 
 T = TypeVar("T", default=str)
 

@@ -15,13 +15,12 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
-from agentkit.addresses import Target
 from agentkit.errors import (
     BackendError,
     BackendTimeout,
@@ -35,6 +34,9 @@ from agentkit.errors import (
 from agentkit.provider_errors import provider_error
 from agentkit.redaction import excerpt
 from agentkit.types import ModelCard
+
+if TYPE_CHECKING:
+    from agentkit.addresses import Target
 
 Transport = httpx.AsyncBaseTransport
 """The seam for callers that bring their own connections; it has to honour the read timeout of each request."""

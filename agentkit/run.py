@@ -48,14 +48,15 @@ from agentkit.output import OutputType
 from agentkit.planner import Planner
 from agentkit.routers import Router
 from agentkit.tools import Registry, Tool
-from agentkit.tools.enforcer import Enforcer, enforcer_for
-from agentkit.tools.policy import Policy
+from agentkit.tools.context import enforcer_around
 from agentkit.tools.source import ToolSource
 from agentkit.trace import Answered, Composed, Event, Failed, Planned, RunStarted, Sink, Trace
 from agentkit.types import Completion, Status
 
 if TYPE_CHECKING:
+    from agentkit.tools.enforcer import Enforcer
     from agentkit.tools.index import ToolSearch
+    from agentkit.tools.policy import Policy
 
 T = TypeVar("T", default=str)
 
@@ -202,6 +203,10 @@ def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> J
 
 
 def _enforcer(work: Work[T]) -> Enforcer | None:
+    if work.policy is None and enforcer_around.get() is None:
+        return None
+    from agentkit.tools.enforcer import enforcer_for
+
     said = [message.text for message in work.history if message.role == "user" and message.name != SUMMARY]
     told = [work.instructions, *said]
     tool_text_before = any(message.role == "tool" or message.name == SUMMARY for message in work.history)

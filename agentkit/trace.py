@@ -306,7 +306,7 @@ class Trace:
 
     def emit(self, scope: str, event: Event) -> None:
         """Record `event`, without the secrets in its texts, as happening in `scope`."""
-        if type(event) is not TextDelta:  # whose text has been through a StreamRedactor, piece by piece
+        if type(event) not in _CLEAN:
             event = _redacted(event)
         stamped = Stamped(self.run, len(self.events), time.time(), scope, event)
         self.events.append(stamped)
@@ -324,6 +324,10 @@ class Trace:
         """Close the sinks."""
         for sink in self._sinks:
             sink.close()
+
+
+_CLEAN = frozenset((TextDelta, Reserved, Dispatched, Extended, Settled, Voided, Charged, Overrun))
+"""Events without a foreign text: those of the ledger, and pieces that a StreamRedactor has been through."""
 
 
 def _redacted(event: Event) -> Event:

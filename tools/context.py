@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from agentkit.budgets import Scope
 
 T = TypeVar("T")
+
+enforcer_around: ContextVar[Any] = ContextVar("enforcer", default=None)
+"""The policy at work where a tool runs; here, so that runs without one need not load what enforces it."""
 
 
 @dataclass(frozen=True, slots=True)

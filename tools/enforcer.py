@@ -10,17 +10,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from agentkit.costs import Cost
 from agentkit.errors import ToolDenied
 from agentkit.messages import ToolCall, ToolResult
+from agentkit.tools.context import enforcer_around
 from agentkit.tools.policy import Approval, Policy, Rule
 from agentkit.tools.taint import Provenance
 from agentkit.tools.tool import Tool
-
-_around: ContextVar[Enforcer | None] = ContextVar("enforcer", default=None)
 
 
 class Enforcer:
@@ -29,7 +27,7 @@ class Enforcer:
     def __init__(
         self, policy: Policy, trusted: Iterable[str], tools: Iterable[Tool], *, tainted_by: Iterable[str] = ()
     ) -> None:
-        self._policy, self._outer = policy, _around.get()
+        self._policy, self._outer = policy, enforcer_around.get()
         self.provenance = Provenance(trusted, tainted_by)
         self._calls: Counter[str] = Counter()
         self._spent: dict[str, Cost] = {}
@@ -62,11 +60,11 @@ class Enforcer:
     @contextmanager
     def around(self) -> Iterator[None]:
         """Hold what a tool starts inside the block to this policy as well."""
-        token = _around.set(self)
+        token = enforcer_around.set(self)
         try:
             yield
         finally:
-            _around.reset(token)
+            enforcer_around.reset(token)
 
     def _taint(self, source: str) -> None:
         self.provenance.taint(source)
@@ -125,7 +123,7 @@ def enforcer_for(
 
     A task that a tainted run hands down is no word of the user's.
     """
-    outer = _around.get()
+    outer: Enforcer | None = enforcer_around.get()
     if policy is None and outer is None:
         return None
     texts, tainted_by = [*trusted], ["the history"] if history_read else []

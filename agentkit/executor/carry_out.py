@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from agentkit.errors import PlanError
 from agentkit.executor.job import Job
-from agentkit.executor.plan_run import run_plan
-from agentkit.executor.planned import work_by_plan
-from agentkit.executor.proposals import work_on
-from agentkit.executor.purse import Purse
-from agentkit.executor.shares import Shares
-from agentkit.executor.steps import Steps
-from agentkit.executor.tool_loop import StepResult, opening
-from agentkit.executor.transcript import Transcript
+from agentkit.executor.tool_loop import StepResult, run_tool_loop
 from agentkit.planner import Plan
-from agentkit.planner.check import problems_of_use
 
 
 async def carry_out(job: Job, task: str, plan: Plan) -> StepResult:
-    """Carry out `plan` for `task`; its result has a conversation that is valid, also when it is cut short.
+    """Carry out `plan` for `task`; raises PlanError for a step that cannot be run.
 
-    Raises PlanError for a call that none of the tools takes, before anything is spent on the plan.
+    One tool loop is the common case, which starts faster for what it does not load.
     """
-    first, last = plan.steps[0], plan.steps[-1]
-    if len(plan.steps) == 1 and first.call is None:  # the common case, without a share of its own
-        return await (work_by_plan(job, first) if first.planning else work_on(job, first, first.task))
-    _check(job, plan)
-    transcript = Transcript()
-    steps = Steps(job, Shares(job.scope, last.id), transcript, last.id)
-    steps.expect(*plan.steps)
-    try:
-        result = await run_plan(plan, steps, Purse.of(job))
-    finally:
-        if not job.progress.messages:  # the last step has one of its own if it is a tool loop
-            job.progress.messages = (*opening(job, task), *transcript.messages())
-    result = replace(result, messages=job.progress.messages)
-    if last.call is not None and result.ended == "answered" and (problems := tuple(job.check(result.text))):
-        return replace(result, ended="invalid_output", problems=problems)
-    return result
+    first = plan.steps[0]
+    if len(plan.steps) > 1 or first.call is not None:
+        from agentkit.executor.graph import work_graph
 
+        return await work_graph(job, task, plan)
+    if first.planning:
+        from agentkit.executor.planned import work_by_plan
 
-def _check(job: Job, plan: Plan) -> None:
-    for step in plan.steps:
-        for use in filter(None, (step.call, step.on_failure.fallback)):
-            if problems := problems_of_use(use, job.tools):
-                raise PlanError(f"step {step.id!r} cannot be run: {problems[0]}")
+        return await work_by_plan(job, first)
+    if first.proposals > 1:
+        from agentkit.executor.proposals import work_on
+
+        return await work_on(job, first, first.task)
+    return await run_tool_loop(job, first.id, first.task)

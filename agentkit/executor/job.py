@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from agentkit.backends.base import Backend
 from agentkit.backends.guarded import Guarded
@@ -14,9 +15,11 @@ from agentkit.executor.resilience import Resilience
 from agentkit.messages import Message, ToolCall, ToolResult
 from agentkit.routers import Router
 from agentkit.tools import Registry
-from agentkit.tools.enforcer import Enforcer
 from agentkit.trace import Event, Trace
 from agentkit.types import Effort, ModelCard, ScopeView
+
+if TYPE_CHECKING:
+    from agentkit.tools.enforcer import Enforcer
 
 
 @dataclass(frozen=True, slots=True)
