@@ -13,6 +13,7 @@ from typing import Protocol
 
 from agentkit.costs import Cost
 from agentkit.errors import FailureKind
+from agentkit.messages import Message
 from agentkit.types import Completion, ModelCard, ScopeView
 
 
@@ -39,7 +40,8 @@ class Query:
 class Outcome:
     """What came of one call: the reply or the error, what it cost, and what is wrong with it.
 
-    `error` is the kind of failure when there is no reply, or none that the provider let through.
+    `error` is the kind of failure when there is no reply, or none that the provider let through. `asked` tells the
+    reply to a prompt of the router's own (`Call.ask`).
     """
 
     model: str
@@ -47,6 +49,7 @@ class Outcome:
     cost: Cost
     problems: tuple[str, ...] = ()
     error: FailureKind | None = None
+    asked: bool = False
 
     @property
     def valid(self) -> bool:
@@ -64,19 +67,39 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A prompt of the router's own: `messages` alone, or `in_conversation` behind it; no tools are offered.
+
+    The call may hold at most a `share` of what is available: what that does not pay for comes back as an outcome
+    without a reply.
+    """
+
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    in_conversation: bool = False
+    stop: tuple[str, ...] = ()
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """Call `model` next."""
+    """Call `model` next, to go on with the conversation or with what is to be asked instead."""
 
     model: str
     reason: str
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop with outcome number `answer` of those seen, or with none when no call can be made."""
+    """Stop with outcome number `answer` of those seen, or with none when no call can be made.
+
+    `text` is the answer where it is only a part of what the reply says.
+    """
 
     answer: int | None
     reason: str
+    text: str | None = None
 
 
 Decision = Call | Stop

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agentkit.backends.base import Backend
 from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, FailureKind, NoEligibleModel, RoutingError
+from agentkit.executor.asked import asked_offer, problems_of_asked
 from agentkit.executor.continuation import whole_reply
 from agentkit.executor.job import Job
 from agentkit.executor.offer import Offer
 from agentkit.executor.room import reserve
 from agentkit.executor.tool_use import problems_of
-from agentkit.messages import Message
-from agentkit.routers import Call, Outcome, Query
+from agentkit.messages import Message, assistant
+from agentkit.routers import Ask, Call, Outcome, Query, Stop
 from agentkit.trace import Failed, Retried, Routed, Verified
 from agentkit.types import Completion, Request, ScopeView, ToolSpec
 
@@ -39,20 +41,22 @@ async def take_turn(
         decision = job.router.next(query, job.cards, seen, view)
         if isinstance(decision, Call):
             job.emit(Routed(step, decision.model, decision.reason))
-            if seen:
-                job.emit(Retried(step, decision.reason))
-            if decision.model not in offers:
-                raise RoutingError(f"the router chose {decision.model!r}; it must be one of {sorted(offers)}")
-            outcome, failed = await _outcome(job, step, offers[decision.model])
+            if decision.ask is not None:
+                outcome, failed = await _asked(job, step, decision.model, decision.ask, messages)
+            else:
+                if seen:
+                    job.emit(Retried(step, decision.reason))
+                again = sum(outcome.model == decision.model for outcome in seen)
+                outcome, failed = await _outcome(job, step, _offer(offers, decision.model, again))
+                if not outcome.valid:
+                    weak.add(decision.model)
             failure = failed or failure
             seen.append(outcome)
-            if not outcome.valid:
-                weak.add(decision.model)
             view = job.view()
             continue
         job.emit(Routed(step, "", decision.reason))
         if decision.answer is not None:
-            return seen[decision.answer]
+            return _answer(job, seen[decision.answer], decision)
         if failure is not None:
             raise failure
         _check_callable(job, offers, refusals, view.available)
@@ -60,18 +64,58 @@ async def take_turn(
         view = job.view()
 
 
-async def _outcome(job: Job, step: str, offer: Offer) -> tuple[Outcome, BackendError | None]:
+async def _asked(
+    job: Job, step: str, model: str, ask: Ask, messages: tuple[Message, ...]
+) -> tuple[Outcome, BackendError | None]:
+    """Make a call with a prompt of the router's own; what its share does not pay for is an outcome too.
+
+    What a model says to a prompt that stands alone is a fact for the wrap-up.
+    """
+    if model not in job.backends:
+        raise RoutingError(f"the router chose {model!r}; it must be one of {sorted(job.backends)}")
+    offer, refusal = asked_offer(job, job.backends[model], ask, messages)
+    if offer is None:
+        return Outcome(model, None, Cost(), (str(refusal),), asked=True), None
+    outcome, failure = await _outcome(job, step, offer, asked=True)
+    if outcome.completion is not None and outcome.valid and not ask.in_conversation:
+        job.progress.facts.append(f"{model}: {outcome.completion.message.text}")
+    return outcome, failure
+
+
+async def _outcome(
+    job: Job, step: str, offer: Offer, *, asked: bool = False
+) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
     model = offer.backend.card.name
     try:
         completion, cost = await whole_reply(job, offer, step)
         kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
-        outcome, failure = Outcome(model, completion, cost, _problems(job, completion), kind), None
+        problems = problems_of_asked(completion) if asked else _problems(job, completion)
+        outcome, failure = Outcome(model, completion, cost, problems, kind, asked), None
     except BackendError as error:
-        outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind), error
+        outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked), error
         job.emit(Failed(f"model:{model}", str(error)))
     job.emit(Verified(step, model, outcome.problems))
     return outcome, failure
+
+
+def _offer(offers: Mapping[str, Offer], model: str, again: int) -> Offer:
+    """Return the offer of `model`, which is asked for the (`again` + 1)-th time: with a seed of its own each."""
+    if model not in offers:
+        raise RoutingError(f"the router chose {model!r}; it must be one of {sorted(offers)}")
+    offer = offers[model]
+    if not again or offer.request.seed is None:
+        return offer
+    return replace(offer, request=replace(offer.request, seed=offer.request.seed + again))
+
+
+def _answer(job: Job, outcome: Outcome, decision: Stop) -> Outcome:
+    """Return the outcome that the router stops with, checked as an answer where it was not asked for as one."""
+    if not outcome.asked or outcome.completion is None:
+        return outcome
+    said = outcome.completion.message.text if decision.text is None else decision.text
+    completion = replace(outcome.completion, message=assistant(said))
+    return replace(outcome, completion=completion, problems=_problems(job, completion))
 
 
 def _offers(
@@ -99,6 +143,7 @@ def _request(job: Job, backend: Backend, messages: tuple[Message, ...], tools: t
         seed=job.sampling.seed,
         reasoning_effort=job.sampling.reasoning_effort,
         output_schema=job.output_schema,
+        logprobs=len(job.backends) > 1 and backend.card.capabilities.logprobs,  # routers judge replies by them
     )
 
 

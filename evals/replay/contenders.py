@@ -11,7 +11,7 @@ from agentkit.errors import ConfigError
 from agentkit.evals.baselines import Contender, Ladder, frugalgpt, head, routellm
 from agentkit.evals.baselines.cascades import value_cascade
 from agentkit.evals.baselines.streams import stream
-from agentkit.evals.baselines.votes import votes
+from agentkit.evals.baselines.votes import panels
 from agentkit.routers import RuleRouter
 from agentkit.routers.estimators import OutcomeTable
 from agentkit.routers.fit import fit
@@ -48,8 +48,9 @@ CONTENDERS: Mapping[str, Contender] = {
     "routellm": routellm,
     "frugalgpt": frugalgpt,
     "value-cascade": value_cascade,
-    "votes": votes(weighted=False),
-    "weighted-votes": votes(weighted=True),
+    "votes": panels("vote"),
+    "weighted-votes": panels("weighted vote"),
+    "best-of": panels("verifier"),
     "shadow-price": stream(),
     "greedy": stream(greedy=True),
 }

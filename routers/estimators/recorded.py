@@ -91,6 +91,8 @@ def _route(router: Router, stage: Stage, row: int, left: int | None) -> tuple[in
             return spent, 0.0 if decision.answer is None else scores[seen[decision.answer].model], seen
         if decision.model not in outcomes or not query.fits(decision.model, view):
             raise RoutingError(f"the router chose {decision.model!r}, which cannot be called on this query")
+        if decision.ask is not None:
+            raise RoutingError("recorded outcomes hold no reply to a prompt of the router's own")
         outcome = outcomes[decision.model]
         seen.append(outcome)
         spent += outcome.cost["usd"]

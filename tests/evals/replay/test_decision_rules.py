@@ -8,9 +8,10 @@ from agentkit.costs import NANO, Cost
 from agentkit.evals.baselines import Contender
 from agentkit.evals.baselines.cascades import cascade_routing, route_only, value_cascade
 from agentkit.evals.baselines.streams import stream
-from agentkit.evals.baselines.votes import VoteRouter, votes
+from agentkit.evals.baselines.votes import panels
 from agentkit.evals.replay.folds import folds
 from agentkit.evals.replay.runs import Limit, Run, replay
+from agentkit.routers import VoteRouter
 from agentkit.routers.estimators import Frontier
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import HeldOut
@@ -21,8 +22,9 @@ RULES: dict[str, Contender] = {
     "cascade routing": cascade_routing,
     "route only": route_only,
     "value cascade": value_cascade,
-    "votes": votes(weighted=False),
-    "weighted votes": votes(weighted=True),
+    "votes": panels("vote"),
+    "weighted votes": panels("weighted vote"),
+    "best of": panels("verifier"),
     "stream": stream(),
     "greedy": stream(greedy=True),
 }
@@ -34,7 +36,7 @@ def runs() -> tuple[Frontier, dict[str, Run]]:
     return arena.frontier, found
 
 
-@pytest.mark.parametrize("other", ["route only", "value cascade", "votes", "weighted votes"])
+@pytest.mark.parametrize("other", ["route only", "value cascade", "votes", "weighted votes", "best of"])
 def test_cascade_routing_is_above_its_corners(runs: tuple[Frontier, dict[str, Run]], other: str) -> None:
     frontier, found = runs
     assert frontier.area(found["cascade routing"].trail) > frontier.area(found[other].trail)
@@ -61,7 +63,7 @@ def test_a_vote(weighted: bool, chances: tuple[float, float, float], scores: flo
     said = {"algebra": "4", "history": "4", "large": "5"}
     table = replace(table, score=table.score * 0 + [0.0, 0.0, 1.0], responses=(said,))
     told = HeldOut({table.texts[0]: table.score[0] * 0 + chances}, table.cost[0], table.models)
-    played = play(VoteRouter(told, table.models, weighted=weighted), Stage.of(table))
+    played = play(VoteRouter(table.models, told if weighted else None), Stage.of(table))
     assert played.score[0] == scores
     assert played.called.sum() == (3 if weighted else 2)
 
