@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import ConfigError, MissingExtra
 from agentkit.routers.base import Router
+from agentkit.routers.learning import Learner, LearningEstimator, Lessons
+from agentkit.routers.lessons import Verdict, read_lessons
 from agentkit.routers.mixed import MixedRouter
 from agentkit.routers.rules import RuleRouter
 from agentkit.routers.shadow_price import ShadowPriceRouter
@@ -32,13 +34,21 @@ _FORECAST = 20  # queries that the rehearsed curve counts for in the window of a
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """A fitted estimator, how it was chosen, how far it can be believed, and the SHA-256 of its tables by name."""
+    """A fitted estimator, how it was chosen, how far it can be believed, and the SHA-256 of its tables by name.
+
+    `lessons` are what was learnt after fitting, if anything was: the routers that are made of it go by them.
+    """
 
     estimator: FittedEstimator
     choice: Choice
     reliability: Reliability
     tables: Mapping[str, str]
     cascade: Cascade | None = None
+    lessons: Lessons = field(default_factory=Lessons)
+    _learning: LearningEstimator = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_learning", LearningEstimator(self.estimator, self.lessons))
 
     @property
     def curve(self) -> tuple[tuple[float, float, float], ...]:
@@ -59,18 +69,19 @@ class Artefact:
         for name, value in (("quality_per_usd", quality_per_usd), ("spend", spend)):
             if value is not None and not value >= 0:
                 raise ConfigError(f"{name} must be 0 or more, not {value!r}")
-        if self.cascade and quality_per_usd is not None:
-            return self.cascade.router(quality_per_usd)
+        cascade = self._learning_cascade()
+        if cascade and quality_per_usd is not None:
+            return cascade.router(quality_per_usd)
         if quality_per_usd is not None:
-            return UtilityRouter(self.estimator, quality_per_usd)
-        if self.cascade and (spend is not None or self.cascade.over_best[0] > 0):
-            return self.cascade.spending(self.choice.best_single[0] if spend is None else spend)
+            return UtilityRouter(self._learning, quality_per_usd)
+        if cascade and (spend is not None or cascade.over_best[0] > 0):
+            return cascade.spending(self.choice.best_single[0] if spend is None else spend)
         if spend is None and not self.choice.routes:
             best = self.choice.best_model
             return RuleRouter([best, *(model for model in self.estimator.models if model != best)])
         dear, cheap, share = self.choice.mix(self.choice.best_single[0] if spend is None else spend)
-        first = UtilityRouter(self.estimator, dear)
-        return first if share >= 1 else MixedRouter(first, UtilityRouter(self.estimator, cheap), share)
+        first = UtilityRouter(self._learning, dear)
+        return first if share >= 1 else MixedRouter(first, UtilityRouter(self._learning, cheap), share)
 
     def stream(self, expected: int | None = None) -> ShadowPriceRouter:
         """Return a router for `expected` queries under one hard budget in dollars, that of the scope it runs in.
@@ -78,7 +89,23 @@ class Artefact:
         Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
         """
         forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
-        return ShadowPriceRouter(self.router, self.estimator, expected=expected, forecast=forecast)
+        return ShadowPriceRouter(self.router, self._learning, expected=expected, forecast=forecast)
+
+    def learner(self, verdict: Verdict | None = None) -> Learner:
+        """Return a trace sink that has this artefact's routers learn from runs, now and once it is saved.
+
+        Without a `verdict` on answers, only replies that do not validate say something of quality.
+        """
+        return Learner(self._learning, verdict)
+
+    def learn(self, *traces: str | Path, verdict: Verdict | None = None) -> int:
+        """Learn from the runs of trace files that began after those known; returns how many lessons they gave.
+
+        Raises TableError with the line that is no event.
+        """
+        known = self.lessons.until
+        lessons = [lesson for trace in traces for lesson in read_lessons(trace, verdict) if lesson.time > known]
+        return self._learning.learn(lessons)
 
     def summary(self) -> str:
         """Say in a sentence what was fitted, whether routing pays, and how far the estimates can be believed."""
@@ -98,6 +125,13 @@ class Artefact:
             f"({pairs:,} pairs, held out)"
         )
 
+    def _learning_cascade(self) -> Cascade | None:
+        """Return the cascade with priors that learn; its verifier stays as it was fitted."""
+        if self.cascade is None:
+            return None
+        learning = LearningEstimator(self.cascade.estimator.base, self.lessons)
+        return replace(self.cascade, estimator=replace(self.cascade.estimator, base=learning))
+
     def save(self, path: str | Path) -> None:
         """Write the artefact; a file of that name is replaced at once or not at all."""
         try:
@@ -116,6 +150,7 @@ class Artefact:
             "reliability": asdict(self.reliability),
             "tables": dict(self.tables),
             "cascade": cascade,
+            "lessons": self.lessons.plain,
         }
         path = Path(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -147,6 +182,7 @@ def load(path: str | Path) -> Artefact:
             reliability=Reliability(**header["reliability"]),
             tables=header["tables"],
             cascade=Cascade.restore(arrays, header["cascade"]) if header["cascade"] else None,
+            lessons=Lessons.of(header["lessons"]) if "lessons" in header else Lessons(),
         )
         artefact.router(spend=0.0)  # a curve without points is found now and not in a run
     except FileNotFoundError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +20,7 @@ from agentkit.settings import parse_budget
 
 if TYPE_CHECKING:
     from agentkit.evals.replay.runs import Limit
+    from agentkit.routers.lessons import Verdict
 
 app = typer.Typer(help="Evaluate on recorded outcomes.", no_args_is_help=True)
 
@@ -66,6 +69,16 @@ Coverage = Annotated[
 Resamples = Annotated[int, typer.Option("--resamples", min=10, help="Draws of the bootstrap.")]
 Plot = Annotated[
     Path | None, typer.Option("--plot", show_default=False, help="Write the Pareto plot here: .png or .svg.")
+]
+
+VerdictOf = Annotated[
+    str | None,
+    typer.Option(
+        "--verdict",
+        metavar="MODULE:FUNCTION",
+        show_default=False,
+        help="Says of a task and its answer how right it is, 0 to 1; for trace files.",
+    ),
 ]
 
 
@@ -141,20 +154,62 @@ def import_table(
 def fit(
     tables: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", exists=True, file_okay=False, show_default=False, help="Outcome tables."),
+        typer.Argument(
+            metavar="TABLE...", exists=True, show_default=False, help="Folders of outcomes, or trace files."
+        ),
     ],
     to: Annotated[Path, typer.Option("--out", dir_okay=False, help="The artefact to write.")] = _ARTEFACT,
+    verdict: VerdictOf = None,
 ) -> None:
-    """Fit a router on outcome tables and write its artefact, for `router: {fitted: {artefact: …}}`."""
+    """Fit a router on outcome tables or traces and write its artefact, for `router: {fitted: {artefact: …}}`."""
     from agentkit.routers.fit import fit as fit_router
 
+    says = _verdict(verdict)
     if not to.parent.is_dir():  # now, not after the work
         raise ConfigError(f"--out {to}: there is no folder {to.parent}; make it first")
     _say(f"fitting on {', '.join(map(str, tables))}")
-    artefact = fit_router(*tables)
+    artefact = fit_router(*tables, verdict=says)
     artefact.save(to)
     _say(artefact.summary())
     typer.echo(to)
+
+
+@app.command()
+def learn(
+    artefact: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ARTEFACT", exists=True, dir_okay=False, show_default=False, help="A fitted router."
+        ),
+    ],
+    traces: Annotated[
+        list[Path],
+        typer.Argument(metavar="TRACE...", exists=True, dir_okay=False, show_default=False, help="Trace files."),
+    ],
+    verdict: VerdictOf = None,
+) -> None:
+    """Have a fitted router learn from the runs of traces that it does not know yet, and write it back."""
+    from agentkit.routers.artefact import load
+
+    fitted, says = load(artefact), _verdict(verdict)
+    count = fitted.learn(*traces, verdict=says)
+    fitted.save(artefact)
+    _say(f"{count:,} lessons")
+    typer.echo(artefact)
+
+
+def _verdict(text: str | None) -> Verdict | None:
+    """Import `module:function`, with the working folder on the path."""
+    if text is None:
+        return None
+    module, _, name = text.partition(":")
+    if "" not in sys.path:
+        sys.path.append("")
+    try:
+        found: Verdict = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"--verdict {text!r} cannot be imported ({error}); write module:function") from error
+    return found
 
 
 def _machine() -> Mapping[str, Any]:

@@ -1,0 +1,172 @@
+"""What runs teach: lessons off a trace, estimates that move as far as they should, and artefacts that keep them."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from agentkit import Agent
+from agentkit.backends.fake import ScriptedBackend
+from agentkit.backends.retry import RetryPolicy
+from agentkit.costs import Cost
+from agentkit.errors import BackendUnavailable, TableError
+from agentkit.executor.resilience import Resilience
+from agentkit.routers import Estimate, Query
+from agentkit.routers.artefact import Artefact, load
+from agentkit.routers.estimators.table_traces import read_traces
+from agentkit.routers.fit import fit
+from agentkit.routers.learning import Learnt
+from agentkit.routers.lessons import Lesson, read_lessons
+from agentkit.trace import JsonlSink
+from tests.routers.estimators.replies import with_replies
+from tests.scenario import agent, card
+
+TABLE = with_replies(120)
+
+
+def lesson(score: float | None, model: str = "algebra", nano: float = 1e6) -> Lesson:
+    return Lesson("What is 2 + 2?", model, score, nano, 10.0, 5.0, 1.0, "", 1.0)
+
+
+def right(task: str, answer: str) -> bool:
+    return answer.startswith("right")
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Artefact:
+    return fit(TABLE)
+
+
+@pytest.fixture
+def artefact(fitted: Artefact, tmp_path: Path) -> Artefact:
+    """One of its own for each test, since it learns."""
+    fitted.save(tmp_path / "fitted.safetensors")
+    return load(tmp_path / "fitted.safetensors")
+
+
+def quality(artefact: Artefact, model: str = "algebra", text: str = "What is 3 + 3?") -> float:
+    made = artefact.learner().estimator.estimate(Query(text, {}), [card(model)], ())
+    return made[0].quality
+
+
+# ---------------------------------------------------------------- what is learnt of one model
+def test_scores_move_an_estimate_towards_the_truth_and_no_further() -> None:
+    draw, learnt, expected = random.Random(1), Learnt(), Estimate(0.8, 0.05, Cost(usd=1_000_000))
+    seen = []
+    for _ in range(600):
+        learnt.learn(lesson(float(draw.random() < 0.3)), expected)
+        seen.append(learnt.quality(0.8))
+    assert 0.7 < seen[0] < 0.8  # one failure is one failure
+    assert abs(seen[-1] - 0.3) < 0.06
+
+
+def test_a_firm_estimate_moves_less_than_a_loose_one() -> None:
+    firm, loose = Learnt(), Learnt()
+    for _ in range(5):
+        firm.learn(lesson(0.0), Estimate(0.8, 0.02, Cost()))
+        loose.learn(lesson(0.0), Estimate(0.8, 0.2, Cost()))
+    assert loose.quality(0.8) < 0.5 < 0.7 < firm.quality(0.8) < 0.8
+
+
+def test_amounts_follow_what_was_used() -> None:
+    learnt = Learnt()
+    for _ in range(200):
+        learnt.learn(lesson(None, nano=3e6), Estimate(0.8, 0.1, Cost(usd=1_000_000, output_tokens=5)))
+    assert 2.6e6 < learnt.cost(Cost(usd=1_000_000))["usd"] < 3e6
+    assert learnt.cost(Cost(output_tokens=5))["output_tokens"] == 5
+    assert learnt.quality(0.8) == pytest.approx(0.8)  # nobody said how good it was
+
+
+# ---------------------------------------------------------------- lessons off a trace
+@pytest.mark.anyio
+async def test_a_run_teaches_what_it_used_and_whose_answer_it_was(tmp_path: Path) -> None:
+    models = ScriptedBackend("", card=card("pico")), ScriptedBackend("right it is", card=card("nano", "5"))
+    file = tmp_path / "trace.jsonl"
+    answer = await agent(models, tools=()).run("A question?", trace=JsonlSink(file))
+    pico, nano = read_lessons(file, right)
+    assert (pico.model, pico.score, pico.answer) == ("pico", 0.0, "")  # its reply was empty
+    assert (nano.model, nano.score, nano.answer) == ("nano", 1.0, "right it is")
+    assert pico.nano_usd + nano.nano_usd == answer.spent["usd"]
+    assert (nano.output_tokens, nano.input_tokens) == (3, 2)
+    assert [one.score for one in read_lessons(file)] == [0.0, None]  # what validates is not thereby right
+
+
+@pytest.mark.anyio
+async def test_a_call_that_broke_says_nothing_of_quality(tmp_path: Path) -> None:
+    models = ScriptedBackend(BackendUnavailable("pico", "down"), card=card("pico")), ScriptedBackend("right")
+    once = Resilience(retry=RetryPolicy.never())
+    await agent(models, tools=(), resilience=once).run("A?", trace=JsonlSink(tmp_path / "t.jsonl"))
+    assert [one.model for one in read_lessons(tmp_path / "t.jsonl", right)] == ["scripted"]
+
+
+@pytest.mark.anyio
+async def test_turns_of_several_models_are_scaled_to_the_run(tmp_path: Path) -> None:
+    await agent().run("Where is order 7?", trace=JsonlSink(tmp_path / "t.jsonl"))
+    (one,) = read_lessons(tmp_path / "t.jsonl", lambda task, answer: 0.5)
+    assert one.score == 0.5 and one.output_tokens > 5  # both turns
+
+
+def test_a_file_that_is_no_trace_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"kind": "run"}\n')
+    with pytest.raises(TableError, match=r"t\.jsonl:1: this is no event"):
+        list(read_lessons(tmp_path / "t.jsonl"))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(TableError, match="give a verdict"):
+        read_traces(tmp_path / "empty.jsonl")
+
+
+# ---------------------------------------------------------------- artefacts that learn
+def made(artefact: Artefact) -> Agent[str]:
+    models = [
+        ScriptedBackend("wrong", card=card(name, price)) for name, price in zip(TABLE.models, "128", strict=True)
+    ]
+    return agent(models, tools=(), router=artefact.router(0.0))
+
+
+@pytest.mark.anyio
+async def test_a_router_learns_when_it_is_asked_to_and_keeps_it(artefact: Artefact, tmp_path: Path) -> None:
+    before = {model: quality(artefact, model) for model in TABLE.models}
+    agent_, file = made(artefact), tmp_path / "trace.jsonl"
+    await agent_.run("What is 1 + 1?", trace=JsonlSink(file))
+    assert {model: quality(artefact, model) for model in TABLE.models} == before  # nobody asked
+    learner = artefact.learner(right)
+    for number in range(30):
+        answer = await agent_.run(f"What is {number} + 1?", trace=learner)
+    said = answer.receipts[-1].what.removeprefix("model:")
+    lower = [model for model in TABLE.models if quality(artefact, model) < before[model] - 0.05]
+    assert lower and set(lower) <= set(TABLE.models)
+    artefact.save(tmp_path / "learnt.safetensors")
+    again = load(tmp_path / "learnt.safetensors")
+    assert [quality(again, m) for m in TABLE.models] == [quality(artefact, m) for m in TABLE.models]
+    assert again.lessons.models[said].runs > 0
+
+
+@pytest.mark.anyio
+async def test_a_trace_is_learnt_from_once(artefact: Artefact, tmp_path: Path) -> None:
+    file, agent_ = tmp_path / "trace.jsonl", made(artefact)
+    await agent_.run("What is 1 + 1?", trace=JsonlSink(file))
+    assert artefact.learn(file, verdict=right) > 0
+    assert artefact.learn(file, verdict=right) == 0
+    await agent_.run("What is 1 + 1?", trace=JsonlSink(file))
+    assert artefact.learn(file, verdict=right) > 0
+
+
+@pytest.mark.anyio
+async def test_a_router_is_fitted_on_traces(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    for name, price, share in (("small", "1", 0.5), ("large", "9", 1.0)):
+        draw = random.Random(name)
+        backend = ScriptedBackend(
+            lambda request, draw=draw, share=share: "right" if draw.random() < share else "no",
+            card=card(name, price),
+        )
+        for number in range(40):
+            await agent(backend, tools=()).run(f"Question {number}?", trace=JsonlSink(file))
+    table = read_traces(file, right)
+    assert table.models == ("large", "small") and len(table.items) == 40
+    assert table.score[:, 0].mean() == 1.0 and 0.3 < table.score[:, 1].mean() < 0.7
+    assert table.cost[0, 0] == pytest.approx(9 * table.cost[0, 1])
+    assert not json.dumps(table.digest).count("+")
+    artefact = fit(file, verdict=right)
+    assert artefact.choice.best_model == "large" and artefact.tables == {"trace": table.digest}
