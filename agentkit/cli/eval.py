@@ -178,9 +178,7 @@ def fit(
 def learn(
     artefact: Annotated[
         Path,
-        typer.Argument(
-            metavar="ARTEFACT", exists=True, dir_okay=False, show_default=False, help="A fitted router."
-        ),
+        typer.Argument(metavar="ARTEFACT", exists=True, dir_okay=False, show_default=False, help="It learns."),
     ],
     traces: Annotated[
         list[Path],

@@ -1,4 +1,4 @@
-"""What runs teach: lessons off a trace, estimates that move as far as they should, and artefacts that keep them."""
+"""What runs teach: lessons off a trace, estimates that move as far as they should, artefacts that keep them."""
 
 import json
 import random
@@ -57,7 +57,7 @@ def test_scores_move_an_estimate_towards_the_truth_and_no_further() -> None:
     for _ in range(600):
         learnt.learn(lesson(float(draw.random() < 0.3)), expected)
         seen.append(learnt.quality(0.8))
-    assert 0.7 < seen[0] < 0.8  # one failure is one failure
+    assert 0 < abs(seen[0] - 0.8) < 0.05  # one score is one score
     assert abs(seen[-1] - 0.3) < 0.06
 
 
