@@ -39,7 +39,8 @@ class Query:
 class Outcome:
     """What came of one call: the reply or the error, what it cost, and what is wrong with it.
 
-    `error` is the kind of failure when there is no reply, or none that the provider let through.
+    `error` is the kind of failure when there is no reply, or none that the provider let through. `seconds` is how
+    long it took, None when nobody knows.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Outcome:
     cost: Cost
     problems: tuple[str, ...] = ()
     error: FailureKind | None = None
+    seconds: float | None = None
 
     @property
     def valid(self) -> bool:
@@ -56,11 +58,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Predicted quality in 0..1 and cost of a model on a query, with one standard deviation of the quality."""
+    """Predicted quality in 0..1 and cost of a model on a query, with one standard deviation of the quality.
+
+    `seconds` is how long a call is expected to take, None when nothing is known of it.
+    """
 
     quality: float
     deviation: float
     cost: Cost = field(default_factory=Cost)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

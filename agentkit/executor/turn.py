@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import anyio
 
 from agentkit.backends.base import Backend
 from agentkit.costs import Cost
@@ -62,7 +65,7 @@ async def take_turn(
 
 async def _outcome(job: Job, step: str, offer: Offer) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
-    model = offer.backend.card.name
+    model, began = offer.backend.card.name, anyio.current_time()
     try:
         completion, cost = await whole_reply(job, offer, step)
         kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
@@ -70,6 +73,7 @@ async def _outcome(job: Job, step: str, offer: Offer) -> tuple[Outcome, BackendE
     except BackendError as error:
         outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind), error
         job.emit(Failed(f"model:{model}", str(error)))
+    outcome = replace(outcome, seconds=anyio.current_time() - began)
     job.emit(Verified(step, model, outcome.problems))
     return outcome, failure
 
