@@ -69,7 +69,7 @@ class CascadeRouter:
         left = [
             (card.name not in query.weak, self._worth(card.name, estimate, late), card.name, estimate)
             for card, estimate in zip(candidates, estimates, strict=True)
-            if self.preferences.allow(query, card, estimate, seen, view)
+            if self.preferences.allow(query, card, estimate.seconds, seen, view)
         ]
         if not left:
             return Stop(best, "no other model can be called" if seen else "no model could be called")

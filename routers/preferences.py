@@ -47,14 +47,17 @@ class Preferences:
         return quality_per_usd * estimate.cost["usd"] / NANO + self.quality_per_second * seconds
 
     def allow(
-        self, query: Query, card: ModelCard, estimate: Estimate, seen: Sequence[Outcome], view: ScopeView
+        self, query: Query, card: ModelCard, seconds: float | None, seen: Sequence[Outcome], view: ScopeView
     ) -> bool:
-        """Tell whether `card` can be called next: new to this query, able, affordable, within the constraints."""
+        """Tell whether `card` can be called next: new to this query, able, affordable, within the constraints.
+
+        `seconds` is how long its call is expected to take.
+        """
         if any(outcome.model == card.name for outcome in seen) or not query.fits(card.name, view):
             return False
         if (query.needs_tools and not card.capabilities.tools) or not self._able(card):
             return False
-        return self._affordable(query.bounds[card.name], card, seen) and self._in_time(estimate, seen)
+        return self._affordable(query.bounds[card.name], card, seen) and self._in_time(seconds, seen)
 
     def _able(self, card: ModelCard) -> bool:
         return all(getattr(card.capabilities, name) for name in self.needs)
@@ -66,12 +69,12 @@ class Preferences:
             return False
         return bound["usd"] + sum(outcome.cost["usd"] for outcome in seen) <= self.usd * NANO
 
-    def _in_time(self, estimate: Estimate, seen: Sequence[Outcome]) -> bool:
+    def _in_time(self, seconds: float | None, seen: Sequence[Outcome]) -> bool:
         if self.seconds is None:
             return True
-        if estimate.seconds is None:
+        if seconds is None:
             return False
-        return estimate.seconds + sum(outcome.seconds or 0.0 for outcome in seen) <= self.seconds
+        return seconds + sum(outcome.seconds or 0.0 for outcome in seen) <= self.seconds
 
 
 def slowest(estimates: Iterable[Estimate]) -> float:

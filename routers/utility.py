@@ -41,7 +41,7 @@ class UtilityRouter:
         left = [
             (card.name not in query.weak, self._utility(estimate, late), card.name, estimate)
             for card, estimate in zip(candidates, estimates, strict=True)
-            if self.preferences.allow(query, card, estimate, seen, view)
+            if self.preferences.allow(query, card, estimate.seconds, seen, view)
         ]
         if not left:
             return _stop(seen)
@@ -57,7 +57,7 @@ class UtilityRouter:
         allowed = {
             card.name: one
             for card, one in zip(candidates, estimates, strict=True)
-            if self.preferences.allow(query, card, one, (), view)
+            if self.preferences.allow(query, card, one.seconds, (), view)
         }
         return {model: allowed[model] for model in pareto_front(allowed)}
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,14 @@ _FOLDS = 5
 _SUCCESS = 0.5  # a score from which on a reply has succeeded
 
 Labels = NDArray[np.intp]
+
+
+class Chances(Protocol):
+    """Says how likely each tier is enough for a query, rising to 1."""
+
+    def of(self, text: str) -> list[float]:
+        """Return the chances by tier."""
+        ...
 
 
 class Complexity:
@@ -63,7 +72,7 @@ class TierRouter:
     Where no tier above can be called the ones below are tried, the dearest first.
     """
 
-    def __init__(self, complexity: Complexity, tiers: Sequence[str], confidence: float) -> None:
+    def __init__(self, complexity: Chances, tiers: Sequence[str], confidence: float) -> None:
         self._complexity, self.tiers, self.confidence = complexity, tuple(tiers), confidence
 
     def next(
@@ -87,9 +96,8 @@ def tiers(table: OutcomeTable) -> Ladder:
     features = shared_features(table.texts)
     labels = cheapest_that_succeeds(table, names)
     complexity, held_out = Complexity.fit(features, features.of(table.texts), labels, len(names))
-    wanted = np.concatenate(
-        [[1.0], np.quantile(held_out[:, : max(len(names) - 1, 1)], np.linspace(1, 0, RUNGS - 2)), [0.0]]
-    )
+    known = held_out[:, : max(len(names) - 1, 1)]
+    wanted = np.concatenate([[1.0], np.quantile(known, np.linspace(1, 0, RUNGS - 2)), [0.0]])
     cost = np.nan_to_num(table.only(names).cost).mean(axis=0)
     places = [np.minimum((held_out < confidence).sum(axis=1), len(names) - 1) for confidence in wanted]
     routers = tuple(TierRouter(complexity, names, float(confidence)) for confidence in wanted)
