@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from agentkit.routers.base import Router
 from agentkit.routers.learning import Learner, LearningEstimator, Lessons
 from agentkit.routers.lessons import Verdict, read_lessons
 from agentkit.routers.mixed import MixedRouter
+from agentkit.routers.preferences import Preferences
 from agentkit.routers.rules import RuleRouter
 from agentkit.routers.shadow_price import ShadowPriceRouter
 from agentkit.routers.utility import UtilityRouter
@@ -55,11 +57,18 @@ class Artefact:
         """Quality per dollar, dollars per query and quality by setting of the knob, held out."""
         return self.cascade.curve if self.cascade else self.choice.curve
 
-    def router(self, quality_per_usd: float | None = None, *, spend: float | None = None) -> Router:
+    def router(
+        self,
+        quality_per_usd: float | None = None,
+        *,
+        spend: float | None = None,
+        preferences: Preferences | None = None,
+    ) -> Router:
         """Return the router at a setting of its knob: the quality, 0 to 1, that a dollar saved is worth.
 
         Or give the dollars it may `spend` per query on average. By default it may spend what the best single model
-        does, and where a gain on that model is not certain it calls that model.
+        does, and where a gain on that model is not certain it calls that model. `preferences` have the price of
+        time and the constraints; with them it is never that model alone.
 
         It is cascade routing where fitting found that certain to add to choosing once, else utility routing.
         Raises ConfigError for a setting below 0 and for both.
@@ -71,25 +80,27 @@ class Artefact:
                 raise ConfigError(f"{name} must be 0 or more, not {value!r}")
         cascade = self._learning_cascade()
         if cascade and quality_per_usd is not None:
-            return cascade.router(quality_per_usd)
+            return cascade.router(quality_per_usd, preferences)
+        choose_once = partial(UtilityRouter, self._learning, preferences=preferences)
         if quality_per_usd is not None:
-            return UtilityRouter(self._learning, quality_per_usd)
+            return choose_once(quality_per_usd)
         if cascade and (spend is not None or cascade.over_best[0] > 0):
-            return cascade.spending(self.choice.best_single[0] if spend is None else spend)
-        if spend is None and not self.choice.routes:
+            return cascade.spending(self.choice.best_single[0] if spend is None else spend, preferences)
+        if spend is None and not self.choice.routes and preferences is None:
             best = self.choice.best_model
             return RuleRouter([best, *(model for model in self.estimator.models if model != best)])
         dear, cheap, share = self.choice.mix(self.choice.best_single[0] if spend is None else spend)
-        first = UtilityRouter(self._learning, dear)
-        return first if share >= 1 else MixedRouter(first, UtilityRouter(self._learning, cheap), share)
+        first = choose_once(dear)
+        return first if share >= 1 else MixedRouter(first, choose_once(cheap), share)
 
-    def stream(self, expected: int | None = None) -> ShadowPriceRouter:
+    def stream(self, expected: int | None = None, *, preferences: Preferences | None = None) -> ShadowPriceRouter:
         """Return a router for `expected` queries under one hard budget in dollars, that of the scope it runs in.
 
         Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
         """
         forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
-        return ShadowPriceRouter(self.router, self._learning, expected=expected, forecast=forecast)
+        make = partial(self.router, preferences=preferences)
+        return ShadowPriceRouter(make, self._learning, expected=expected, forecast=forecast)
 
     def learner(self, verdict: Verdict | None = None) -> Learner:
         """Return a trace sink that has this artefact's routers learn from runs, now and once it is saved.

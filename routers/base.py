@@ -41,7 +41,7 @@ class Outcome:
     """What came of one call: the reply or the error, what it cost, and what is wrong with it.
 
     `error` is the kind of failure when there is no reply, or none that the provider let through. `asked` tells the
-    reply to a prompt of the router's own (`Call.ask`).
+    reply to a prompt of the router's own (`Call.ask`). `seconds` is how long it took, None when nobody knows.
     """
 
     model: str
@@ -50,6 +50,7 @@ class Outcome:
     problems: tuple[str, ...] = ()
     error: FailureKind | None = None
     asked: bool = False
+    seconds: float | None = None
 
     @property
     def valid(self) -> bool:
@@ -59,11 +60,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Predicted quality in 0..1 and cost of a model on a query, with one standard deviation of the quality."""
+    """Predicted quality in 0..1 and cost of a model on a query, with one standard deviation of the quality.
+
+    `seconds` is how long a call is expected to take, None when nothing is known of it.
+    """
 
     quality: float
     deviation: float
     cost: Cost = field(default_factory=Cost)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

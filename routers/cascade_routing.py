@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from agentkit.costs import NANO
 from agentkit.routers.base import Call, Decision, Estimate, Estimator, Outcome, Query, Stop
+from agentkit.routers.preferences import Preferences, slowest
 from agentkit.routers.reservation import Likelihoods, reservation
 from agentkit.types import ModelCard, ScopeView
 
@@ -44,9 +44,15 @@ class CascadeRouter:
     """
 
     def __init__(
-        self, estimator: VerifyingEstimator, quality_per_usd: float = 0.0, *, most: int = MOST_REPLIES
+        self,
+        estimator: VerifyingEstimator,
+        quality_per_usd: float = 0.0,
+        *,
+        most: int = MOST_REPLIES,
+        preferences: Preferences | None = None,
     ) -> None:
         self.estimator, self.quality_per_usd, self.most = estimator, quality_per_usd, most
+        self.preferences = preferences or Preferences()
 
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
@@ -58,13 +64,12 @@ class CascadeRouter:
         replies = sum(outcome.completion is not None for outcome in seen)
         best = _best(seen, beliefs)
         in_hand = beliefs[best] if best is not None and seen[best].valid else 0.0
-        tried = {outcome.model for outcome in seen}
+        estimates = self.estimator.estimate(query, candidates, seen)
+        late = slowest(estimates)
         left = [
-            (card.name not in query.weak, self._worth(card.name, estimate), card.name, estimate)
-            for card, estimate in zip(candidates, self.estimator.estimate(query, candidates, seen), strict=True)
-            if card.name not in tried
-            and (card.capabilities.tools or not query.needs_tools)
-            and query.fits(card.name, view)
+            (card.name not in query.weak, self._worth(card.name, estimate, late), card.name, estimate)
+            for card, estimate in zip(candidates, estimates, strict=True)
+            if self.preferences.allow(query, card, estimate.seconds, seen, view)
         ]
         if not left:
             return Stop(best, "no other model can be called" if seen else "no model could be called")
@@ -73,11 +78,11 @@ class CascadeRouter:
             return Stop(best, f"believed with {in_hand:.2f}; no other call is worth its cost")
         return Call(name, f"expected quality {estimate.quality:.2f} for ${float(estimate.cost.usd):.2g}")
 
-    def _worth(self, model: str, estimate: Estimate) -> tuple[float, int]:
+    def _worth(self, model: str, estimate: Estimate, late: float) -> tuple[float, int]:
         """Return the reservation value, and among equals the cheaper one first."""
-        spend = estimate.cost["usd"]
-        price = self.quality_per_usd * spend / NANO
-        return reservation(estimate.quality, self.estimator.likelihoods(model), price), -spend
+        price = self.preferences.price(estimate, self.quality_per_usd, late)
+        worth = reservation(estimate.quality, self.estimator.likelihoods(model), price)
+        return worth, -estimate.cost["usd"]
 
 
 def _calls_tools(outcome: Outcome) -> bool:

@@ -1,17 +1,18 @@
 """Utility routing: the model whose predicted quality is worth its predicted cost (Tryage, arXiv 2308.11601).
 
-    m* = argmax_m  q̂_m(x) − λ·ĉ_m(x)
+    m* = argmax_m  q̂_m(x) − λ·ĉ_m(x) − κ·t̂_m(x)
 
-over the models that fit the budget, with λ the quality one gives up to save a dollar. For a given mean spend this
-is the best choice of a single model (arXiv 2410.10347, Theorem 1).
+over the models that fit the budget and keep to the user's constraints, with λ and κ the quality one gives up to
+save a dollar and a second (`agentkit.routers.preferences`). For a given mean spend this is the best choice of a
+single model (arXiv 2410.10347, Theorem 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentkit.costs import NANO
 from agentkit.routers.base import Call, Decision, Estimate, Estimator, Outcome, Query, Stop
+from agentkit.routers.preferences import Preferences, pareto_front, slowest
 from agentkit.types import ModelCard, ScopeView
 
 
@@ -19,11 +20,15 @@ class UtilityRouter:
     """Calls the model of highest utility; when its reply does not validate the next best, if that is worth its
     cost.
 
-    `quality_per_usd` is λ: how much predicted quality, 0 to 1, a dollar saved is worth.
+    `quality_per_usd` is λ: how much predicted quality, 0 to 1, a dollar saved is worth. `preferences` has κ and
+    the constraints.
     """
 
-    def __init__(self, estimator: Estimator, quality_per_usd: float = 0.0) -> None:
+    def __init__(
+        self, estimator: Estimator, quality_per_usd: float = 0.0, *, preferences: Preferences | None = None
+    ) -> None:
         self.estimator, self.quality_per_usd = estimator, quality_per_usd
+        self.preferences = preferences or Preferences()
 
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
@@ -31,13 +36,12 @@ class UtilityRouter:
         """Return the untried model of highest utility, weak ones only as a last resort."""
         if seen and seen[-1].valid:
             return Stop(len(seen) - 1, "the reply is valid")
-        tried = {outcome.model for outcome in seen}
+        estimates = self.estimator.estimate(query, candidates, seen)
+        late = slowest(estimates)
         left = [
-            (card.name not in query.weak, self._utility(estimate), card.name, estimate)
-            for card, estimate in zip(candidates, self.estimator.estimate(query, candidates, seen), strict=True)
-            if card.name not in tried
-            and (card.capabilities.tools or not query.needs_tools)
-            and query.fits(card.name, view)
+            (card.name not in query.weak, self._utility(estimate, late), card.name, estimate)
+            for card, estimate in zip(candidates, estimates, strict=True)
+            if self.preferences.allow(query, card, estimate.seconds, seen, view)
         ]
         if not left:
             return _stop(seen)
@@ -47,10 +51,20 @@ class UtilityRouter:
             return _stop(seen)
         return Call(name, f"expected quality {estimate.quality:.2f} for ${float(estimate.cost.usd):.2g}")
 
-    def _utility(self, estimate: Estimate) -> tuple[float, int]:
+    def front(self, query: Query, candidates: Sequence[ModelCard], view: ScopeView) -> dict[str, Estimate]:
+        """Return the Pareto front of what may be called: the models that some weights could choose."""
+        estimates = self.estimator.estimate(query, candidates, ())
+        allowed = {
+            card.name: one
+            for card, one in zip(candidates, estimates, strict=True)
+            if self.preferences.allow(query, card, one.seconds, (), view)
+        }
+        return {model: allowed[model] for model in pareto_front(allowed)}
+
+    def _utility(self, estimate: Estimate, late: float) -> tuple[float, int]:
         """Return the utility, and among equals the cheaper one first."""
-        spend = estimate.cost["usd"]
-        return estimate.quality - self.quality_per_usd * spend / NANO, -spend
+        price = self.preferences.price(estimate, self.quality_per_usd, late)
+        return estimate.quality - price, -estimate.cost["usd"]
 
 
 def _stop(seen: Sequence[Outcome]) -> Stop:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import anyio
+
 from agentkit.backends.base import Backend
 from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, FailureKind, NoEligibleModel, RoutingError
@@ -86,7 +88,7 @@ async def _outcome(
     job: Job, step: str, offer: Offer, *, asked: bool = False
 ) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
-    model = offer.backend.card.name
+    model, began = offer.backend.card.name, anyio.current_time()
     try:
         completion, cost = await whole_reply(job, offer, step)
         kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
@@ -95,6 +97,7 @@ async def _outcome(
     except BackendError as error:
         outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked), error
         job.emit(Failed(f"model:{model}", str(error)))
+    outcome = replace(outcome, seconds=anyio.current_time() - began)
     job.emit(Verified(step, model, outcome.problems))
     return outcome, failure
 

@@ -81,7 +81,7 @@ def route_only(table: OutcomeTable) -> Ladder:
 def value_cascade(table: OutcomeTable) -> Ladder:
     """Return cascading alone on the estimates and the verifier of cascade routing."""
     fitted, knob = shared_fit(table), rates(table)
-    chain = _chain(table)
+    chain = chain_of(table)
     trail = rehearse(partial(ValueCascade, fitted.rehearsal, chain), knob, rehearsal_stage(fitted.table))
     routers = tuple(ValueCascade(fitted.estimator, chain, rate) for rate in knob)
     return Ladder(routers, tuple(cost for cost, _ in trail.points), fitted.base)
@@ -94,7 +94,7 @@ def shared_fit(table: OutcomeTable) -> Verified:
     return _fitted[0][1]
 
 
-def _chain(table: OutcomeTable) -> list[str]:
+def chain_of(table: OutcomeTable) -> list[str]:
     """Return models of the single models' hull from cheap to dear, evenly thinned out to the longest chain."""
     score, cost = np.nan_to_num(table.score).mean(axis=0), np.nan_to_num(table.cost).mean(axis=0)
     points = list(zip(cost.tolist(), score.tolist(), strict=True))

@@ -9,8 +9,11 @@ import numpy as np
 
 from agentkit.errors import ConfigError
 from agentkit.evals.baselines import Contender, Ladder, frugalgpt, head, routellm
+from agentkit.evals.baselines.automix import automix
 from agentkit.evals.baselines.cascades import value_cascade
+from agentkit.evals.baselines.eero import eero
 from agentkit.evals.baselines.streams import stream
+from agentkit.evals.baselines.tiers import tiers
 from agentkit.evals.baselines.votes import panels
 from agentkit.routers import RuleRouter
 from agentkit.routers.estimators import OutcomeTable
@@ -48,6 +51,10 @@ CONTENDERS: Mapping[str, Contender] = {
     "routellm": routellm,
     "frugalgpt": frugalgpt,
     "value-cascade": value_cascade,
+    "tiers": tiers,
+    "automix": automix(pomdp=True),
+    "automix-threshold": automix(pomdp=False),
+    "eero": eero,
     "votes": panels("vote"),
     "weighted-votes": panels("weighted vote"),
     "best-of": panels("verifier"),

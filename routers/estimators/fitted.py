@@ -116,7 +116,9 @@ class FittedEstimator:
         cost = _cost(
             card, nano, read if math.isfinite(read) else usual[0], written if math.isfinite(written) else usual[1]
         )
-        return Estimate(float(predicted.quality[at]), float(predicted.deviation[at]), cost)
+        seconds = float(predicted.seconds[at])
+        expected = seconds if math.isfinite(seconds) else None
+        return Estimate(float(predicted.quality[at]), float(predicted.deviation[at]), cost, expected)
 
     def _keep(self, memory: dict[str, T], text: str, value: T) -> None:
         if len(memory) >= self.remembered:

@@ -6,6 +6,7 @@ the replies so far as they were recorded, and what is left of the budget. Never 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,4 +118,6 @@ def _outcome(table: OutcomeTable, row: int, column: int, model: str, nano: int) 
     text = (table.responses[row].get(model) if table.responses else None) or answer or ""
     completion = Completion(assistant(text), "stop", Usage(input_tokens=int(read), output_tokens=int(written)))
     problems = ("the reply has no answer",) if table.blank(row, model) else ()
-    return Outcome(model, completion, Cost(usd=nano, requests=1), problems)
+    seconds = float(table.latency[row, column])
+    known = seconds if math.isfinite(seconds) else None
+    return Outcome(model, completion, Cost(usd=nano, requests=1), problems, seconds=known)

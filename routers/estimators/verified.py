@@ -23,6 +23,7 @@ from agentkit.routers.estimators.state import Arrays, dump, restore
 from agentkit.routers.estimators.table import Floats, OutcomeTable
 from agentkit.routers.estimators.verifier import VerifiedEstimator, Verifier
 from agentkit.routers.mixed import MixedRouter
+from agentkit.routers.preferences import Preferences
 from agentkit.routers.utility import UtilityRouter
 from agentkit.types import ModelCard
 
@@ -72,15 +73,15 @@ class Cascade:
     gain: tuple[float, float]
     over_best: tuple[float, float]
 
-    def router(self, quality_per_usd: float) -> Router:
+    def router(self, quality_per_usd: float, preferences: Preferences | None = None) -> Router:
         """Return the router at a price of quality."""
-        return CascadeRouter(self.estimator, quality_per_usd)
+        return CascadeRouter(self.estimator, quality_per_usd, preferences=preferences)
 
-    def spending(self, spend: float) -> Router:
+    def spending(self, spend: float, preferences: Preferences | None = None) -> Router:
         """Return the router that spends `spend` dollars a query on average."""
         dear, cheap, share = mix(self.curve, spend)
-        first = self.router(dear)
-        return first if share >= 1 else MixedRouter(first, self.router(cheap), share)
+        first = self.router(dear, preferences)
+        return first if share >= 1 else MixedRouter(first, self.router(cheap, preferences), share)
 
     def dump(self) -> tuple[Arrays, dict[str, Any]]:
         """Return its arrays by name, and its plain values, fit for JSON."""

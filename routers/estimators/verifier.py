@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import mul
 from typing import Any
 
@@ -111,7 +111,7 @@ class VerifiedEstimator:
             post = by_model.get(card.name)
             if post is None:
                 post = _dot(self.verifier.next, (prior[card.name], surprise, *rest))
-            found.append(Estimate(_chance(post), one.deviation, one.cost))
+            found.append(replace(one, quality=_chance(post)))
         return found
 
     def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:

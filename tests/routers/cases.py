@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentkit.costs import Cost
+from agentkit.evals.baselines.tiers import TierRouter
 from agentkit.messages import assistant
 from agentkit.routers import Estimate, FallbackRouter, Outcome, Query, Router, RuleRouter, UtilityRouter
 from agentkit.routers.cascade_routing import CascadeRouter
+from agentkit.routers.conservative import ConservativeRouter
+from agentkit.routers.fastest import FastestRouter
+from agentkit.routers.preferences import Preferences
 from agentkit.routers.reservation import Likelihoods
 from agentkit.types import Capabilities, Completion, ModelCard, ScopeView
 from tests.scenario import card
@@ -32,19 +36,35 @@ class Doubtful(ByPrice):
         return [(0.7, 0.3), (0.3, 0.7)]
 
 
+class Simple:
+    """Thinks that the middle tier does."""
+
+    def of(self, text: str) -> list[float]:
+        return [0.3, 0.7, 1.0]
+
+
+SMALL, MEDIUM, LARGE = card("small", "1"), card("medium", "3"), card("large", "10")
+ALL = (LARGE, SMALL, MEDIUM)
+BOUNDS = {"small": Cost(usd=100), "medium": Cost(usd=300), "large": Cost(usd=1_000)}
+
 ROUTERS: dict[str, Router] = {
     "rules": RuleRouter(),
     "rules in order": RuleRouter(["large", "small", "medium"]),
     "rules with fallbacks": FallbackRouter(RuleRouter(), {"down": ["large"], "any": ["small"]}),
     "utility": UtilityRouter(ByPrice()),
     "utility, thrifty": UtilityRouter(ByPrice(), 1e6),
+    "utility, with preferences": UtilityRouter(
+        ByPrice(), 1.0, preferences=Preferences(0.1, usd=1.0, needs=frozenset({"streaming"}))
+    ),
+    "fastest": FastestRouter(timeout=30.0),
+    "conservative": ConservativeRouter(
+        RuleRouter(), ByPrice(), {"medium"}, lambda query, outcome: 0.5, most_loss=0.5
+    ),
+    "conservative, all new": ConservativeRouter(RuleRouter(), ByPrice(), BOUNDS, lambda query, outcome: 1.0),
+    "tiers": TierRouter(Simple(), ["small", "medium", "large"], 0.6),
     "cascade routing": CascadeRouter(Doubtful()),
     "cascade routing, thrifty": CascadeRouter(Doubtful(), 1e6),
 }
-
-SMALL, MEDIUM, LARGE = card("small", "1"), card("medium", "3"), card("large", "10")
-ALL = (LARGE, SMALL, MEDIUM)
-BOUNDS = {"small": Cost(usd=100), "medium": Cost(usd=300), "large": Cost(usd=1_000)}
 
 
 @dataclass(frozen=True)
