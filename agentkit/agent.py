@@ -41,6 +41,7 @@ from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
 
 if TYPE_CHECKING:
+    from agentkit.toolmaking import ToolMaking
     from agentkit.tools.index import ToolSearch
     from agentkit.tools.policy import Policy
 
@@ -72,7 +73,8 @@ class Agent(Generic[T]):
 
     Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
-    `tool_search` offers the models only the tools it finds for the task, out of many.
+    `tool_search` offers the models only the tools it finds for the task, out of many; `tool_making` has a stronger
+    model make tools for tasks that come again, which this agent then uses.
 
     `resilience` says how failed, late and oversized calls are dealt with; by default failed ones are retried.
     `fallbacks` are models by the kind of failure that sends a call there, such as `context` or `any`; see
@@ -103,6 +105,7 @@ class Agent(Generic[T]):
         resilience: Resilience | None = None,
         fallbacks: Mapping[Trigger, Sequence[str | Backend]] | None = None,
         policy: Policy | None = None,
+        tool_making: ToolMaking | None = None,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
         backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
@@ -124,7 +127,7 @@ class Agent(Generic[T]):
         self.policy = policy
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
-        self.tool_search = tool_search
+        self.tool_search, self.tool_making = tool_search, tool_making
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
@@ -280,6 +283,7 @@ class Agent(Generic[T]):
             guards=self._guards,
             sources=self.sources,
             policy=self.policy,
+            tool_making=self.tool_making,
         )
 
     def _with_fallbacks(

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentkit.agent import FINISH_LINE_GATE, MAX_STEPS, OUTPUT_QUANTILE, Agent
 from agentkit.backends.base import Backend
@@ -27,7 +27,15 @@ from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
 from agentkit.routers import Router, RuleRouter
 from agentkit.routers.artefact import load as load_artefact
-from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PlannerSpec, PythonTool, RouterSpec
+from agentkit.spec import (
+    AgentSpec,
+    AgentTool,
+    InstructionsFile,
+    PlannerSpec,
+    PythonTool,
+    RouterSpec,
+    ToolMakingSpec,
+)
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
@@ -35,6 +43,9 @@ from agentkit.tools.index import ToolSearch
 from agentkit.tools.policy import Policy
 from agentkit.tools.source import ToolSource
 from agentkit.yaml_reader import Keys
+
+if TYPE_CHECKING:
+    from agentkit.toolmaking import ToolMaking
 
 _BUILT_IN = {"calculate": calculate}
 
@@ -84,12 +95,34 @@ class _Builder:
             reasoning_effort=spec.reasoning_effort,
             max_steps=spec.max_steps or MAX_STEPS,
             tool_search=ToolSearch(spec.tool_search.top, spec.tool_search.by) if spec.tool_search else None,
+            tool_making=self._tool_making(spec.tool_making, ("agents", name, "tool_making")),
             output_quantile=OUTPUT_QUANTILE if spec.output_quantile is None else spec.output_quantile,
             finish_line_gate=FINISH_LINE_GATE if spec.finish_line_gate is None else spec.finish_line_gate,
             resilience=_resilience(spec),
             policy=self._policy(spec.policy),
             fallbacks={trigger: [self._model(m) for m in models] for trigger, models in spec.fallbacks.items()},
         )
+
+    def _tool_making(self, spec: ToolMakingSpec | None, keys: Keys) -> ToolMaking | None:
+        if spec is None:
+            return None
+        from agentkit.toolmaking import ToolMaking
+        from agentkit.tools.sandbox import Sandbox
+
+        folder = Path(self._definition.root.find(keys)[1].place.path).parent
+        try:
+            return ToolMaking(
+                self.agent(spec.maker),
+                folder / spec.examples,
+                folder / spec.store,
+                when=spec.when,
+                share=spec.share,
+                rounds=spec.rounds,
+                until=spec.until,
+                sandbox=Sandbox(spec.level),
+            )
+        except ConfigError as error:
+            raise self._definition.error(f"tools cannot be made: {error}", *keys) from error
 
     def _policy(self, name: str | None) -> Policy | None:
         try:

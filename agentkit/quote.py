@@ -159,7 +159,7 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
     """
     router = work.router.router if isinstance(work.router, FallbackRouter) else work.router
     rules_only = type(work.planner) is SingleStepPlanner and type(router) is RuleRouter
-    if work.tools or not rules_only or work.resilience.on_overflow == "summarise":
+    if work.tools or work.tool_making or not rules_only or work.resilience.on_overflow == "summarise":
         return {}
     cards = [backend.card for backend in work.backends.values()]
     cap = work.sampling.max_output_tokens or DEFAULT_OUTPUT

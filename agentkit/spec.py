@@ -233,6 +233,27 @@ class ToolSearchSpec(Spec):
     """What is compared: words, or words and meaning (the `embed` extra)."""
 
 
+class ToolMakingSpec(Spec):
+    """Have a stronger agent make tools for tasks that come again, tested in a sandbox and kept."""
+
+    maker: Name
+    """The agent that writes them."""
+    examples: Text
+    """Solved tasks, relative to this file: JSON lines of family, task and answer."""
+    store: Text
+    """The folder that keeps the tools, relative to this file."""
+    when: Literal["always", "pays"] = "pays"
+    """At the first task of a family, or once answering directly has cost what a making is expected to."""
+    share: Annotated[float, Field(gt=0, le=1), BeforeValidator(number)] = 0.5
+    """The part of what a run has left that a making may take."""
+    rounds: Count = 3
+    """How often a draft is revised at most."""
+    until: Literal["passes", "stable"] = "passes"
+    """When a draft is done: it passes its tests, or it does and the maker would change nothing."""
+    level: Literal["process", "landlock", "seccomp"] = "seccomp"
+    """Of the sandbox that tests and tools run in."""
+
+
 def _learnable(quantile: float) -> float:
     if HIGHEST < quantile < 1:
         raise PydanticCustomError("not_learnable", f"should be {HIGHEST} at most, or 1")
@@ -269,6 +290,8 @@ class AgentSpec(Spec):
     """What this agent is for; read by agents that have it as a tool."""
     tool_search: ToolSearchSpec | None = None
     """Without one the models are offered every tool."""
+    tool_making: ToolMakingSpec | None = None
+    """Without one no tools are made."""
     planner: PlannerSpec | None = None
     """Without one a task is worked on in one tool loop."""
     max_steps: PositiveCount | None = None

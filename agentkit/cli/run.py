@@ -17,7 +17,7 @@ from agentkit.cli.exits import ExitCode
 from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
 from agentkit.cli.quotes import quote_json, quote_table, quoted_from
-from agentkit.cli.receipts import answer_json, receipt_table
+from agentkit.cli.receipts import answer_json, made_for_line, receipt_table
 from agentkit.costs import Budget
 from agentkit.trace import JsonlSink, Sink
 
@@ -89,4 +89,6 @@ def _show(answer: Answer[str]) -> None:
     if answer.status != "complete":
         out.print(Text.assemble((f"{answer.status}: ", "yellow"), "; ".join(answer.unmet)), soft_wrap=True)
     out.print(receipt_table(answer))
+    if answer.tool_making is not None:
+        out.print(Text(made_for_line(answer.tool_making), "dim"))
     out.print(Text(f"limited by {answer.budget_origin}", "dim"))
