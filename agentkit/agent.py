@@ -29,7 +29,7 @@ from agentkit.feed import Feed
 from agentkit.messages import Message
 from agentkit.models import resolve
 from agentkit.output import OutputType
-from agentkit.planner import Planner, SingleStepPlanner
+from agentkit.planner import Plan, Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import FallbackRouter, Router, RuleRouter
 from agentkit.routers.fallback import TRIGGERS, Trigger
@@ -223,16 +223,18 @@ class Agent(Generic[T]):
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
         return least_cost(self._work(task, Budget.unlimited(), (), None, None, None))
 
-    def quote(self, task: str, *, budget: Budget | str | None = None) -> Quote:
+    def quote(self, task: str, *, budget: Budget | str | None = None, plan: Plan | str | None = None) -> Quote:
         """Return what a run of `task` will spend, from what earlier runs of this agent did; nothing is spent.
 
         Earlier runs are those of this object or, when the project has a trace folder, all that left a trace there
-        under the agent's name. Raises UnboundedCost when no model's cost can be bounded.
+        under the agent's name. A plan that is known beforehand, a `FixedPlanner`'s or `plan` (the text of one will
+        do), is run on stand-ins of the tools: `Quote.plan` says what cannot work and what each step may cost.
+        Raises UnboundedCost when no model's cost can be bounded.
         """
         work = self._work(task, budget, (), None, None, None)
         if (path := self._trace_file()) is not None:
             self._history.read(path)
-        return quote(work, self._history)
+        return quote(work, self._history, plan)
 
     async def aclose(self) -> None:
         """Close the backends."""

@@ -18,11 +18,11 @@ from agentkit.backends.pool import Pool
 from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost, nano_usd
 from agentkit.definition import Definition, read_definition
-from agentkit.errors import AgentkitError, ConfigError, SpecError
+from agentkit.errors import AgentkitError, ConfigError, PlanError, SpecError
 from agentkit.executor.resilience import Hedge, Resilience
 from agentkit.model_spec import ModelSpec
 from agentkit.models import from_spec
-from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, Planner
+from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, Plan, Planner, Step, ToolUse
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
 from agentkit.routers import Router, RuleRouter
@@ -34,6 +34,7 @@ from agentkit.spec import (
     PlannerSpec,
     PythonTool,
     RouterSpec,
+    StepSpec,
     ToolMakingSpec,
 )
 from agentkit.tool_sources import make_source
@@ -88,7 +89,7 @@ class _Builder:
             instructions=spec.instructions,
             tools=[self._tool(entry, ("agents", name, "tools", i)) for i, entry in enumerate(spec.tools)],
             router=_router(router),
-            planner=_planner(spec.planner),
+            planner=self._planner(spec.planner, ("agents", name, "planner")),
             budget=self._spec.budgets[spec.budget].to_budget() if spec.budget else None,
             temperature=spec.temperature,
             seed=spec.seed,
@@ -123,6 +124,15 @@ class _Builder:
             )
         except ConfigError as error:
             raise self._definition.error(f"tools cannot be made: {error}", *keys) from error
+
+    def _planner(self, spec: PlannerSpec | None, keys: Keys) -> Planner | None:
+        if spec is None or spec.fixed is None:
+            return _planner(spec)
+        try:
+            steps = tuple(map(_step, spec.fixed.steps))
+            return FixedPlanner(Plan(steps, "given in the definition", spec.fixed.concurrency))
+        except PlanError as error:
+            raise self._definition.error(str(error), *keys, "fixed") from error
 
     def _policy(self, name: str | None) -> Policy | None:
         try:
@@ -209,6 +219,18 @@ def _resilience(spec: AgentSpec) -> Resilience:
     retry = RetryPolicy(**spec.retry.model_dump()) if spec.retry else RetryPolicy()
     hedge = Hedge(**spec.hedge.model_dump()) if spec.hedge else None
     return Resilience(retry=retry, hedge=hedge, on_overflow=spec.on_overflow)
+
+
+def _step(spec: StepSpec) -> Step:
+    return Step(
+        spec.id,
+        spec.task or "",
+        spec.needs,
+        call=None if spec.tool is None else ToolUse.read(spec.tool, spec.arguments),
+        on_failure=OnFailure(spec.on_failure, spec.retries),
+        share=spec.share,
+        seconds=spec.seconds,
+    )
 
 
 def _planner(spec: PlannerSpec | None) -> Planner | None:
