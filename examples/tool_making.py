@@ -43,7 +43,7 @@ async def main() -> None:
             answer = await agent.run(f"Write the word {word} backwards.", budget="usd=0.05")
             made = answer.tool_making
             assert made is not None
-            print(f"{answer.text[-6:]} for ${answer.spent.usd}, {made.tool or 'no tool'}: {made.economics}")
+            print(f"{answer.text.split()[-1]} for ${answer.spent.usd}, {made.tool or 'no tool'}: {made.economics}")
 
 
 anyio.run(main)

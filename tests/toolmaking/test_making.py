@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -175,7 +176,7 @@ async def _two_at_once(tmp_path: Path) -> None:
     agent, _, strong = workshop(tmp_path, RIGHT, CALLS)
     async with anyio.create_task_group() as group:
         for word in WORDS[:2]:
-            group.start_soon(lambda word=word: agent.run(task(word), budget=UNLIMITED))
+            group.start_soon(partial(agent.run, task(word), budget=UNLIMITED))
     assert len(strong.requests) == 2
 
 
