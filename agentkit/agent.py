@@ -29,7 +29,7 @@ from agentkit.feed import Feed
 from agentkit.messages import Message
 from agentkit.models import resolve
 from agentkit.output import OutputType
-from agentkit.planner import Planner, SingleStepPlanner
+from agentkit.planner import Plan, Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import FallbackRouter, Router, RuleRouter
 from agentkit.routers.fallback import TRIGGERS, Trigger
@@ -41,6 +41,7 @@ from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
 
 if TYPE_CHECKING:
+    from agentkit.toolmaking import ToolMaking
     from agentkit.tools.index import ToolSearch
     from agentkit.tools.policy import Policy
 
@@ -72,7 +73,8 @@ class Agent(Generic[T]):
 
     Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
-    `tool_search` offers the models only the tools it finds for the task, out of many.
+    `tool_search` offers the models only the tools it finds for the task, out of many; `tool_making` has a stronger
+    model make tools for tasks that come again, which this agent then uses.
 
     `resilience` says how failed, late and oversized calls are dealt with; by default failed ones are retried.
     `fallbacks` are models by the kind of failure that sends a call there, such as `context` or `any`; see
@@ -103,6 +105,7 @@ class Agent(Generic[T]):
         resilience: Resilience | None = None,
         fallbacks: Mapping[Trigger, Sequence[str | Backend]] | None = None,
         policy: Policy | None = None,
+        tool_making: ToolMaking | None = None,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
         backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
@@ -124,7 +127,7 @@ class Agent(Generic[T]):
         self.policy = policy
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
-        self.tool_search = tool_search
+        self.tool_search, self.tool_making = tool_search, tool_making
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
@@ -220,16 +223,18 @@ class Agent(Generic[T]):
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
         return least_cost(self._work(task, Budget.unlimited(), (), None, None, None))
 
-    def quote(self, task: str, *, budget: Budget | str | None = None) -> Quote:
+    def quote(self, task: str, *, budget: Budget | str | None = None, plan: Plan | str | None = None) -> Quote:
         """Return what a run of `task` will spend, from what earlier runs of this agent did; nothing is spent.
 
         Earlier runs are those of this object or, when the project has a trace folder, all that left a trace there
-        under the agent's name. Raises UnboundedCost when no model's cost can be bounded.
+        under the agent's name. A plan that is known beforehand, a `FixedPlanner`'s or `plan` (the text of one will
+        do), is run on stand-ins of the tools: `Quote.plan` says what cannot work and what each step may cost.
+        Raises UnboundedCost when no model's cost can be bounded.
         """
         work = self._work(task, budget, (), None, None, None)
         if (path := self._trace_file()) is not None:
             self._history.read(path)
-        return quote(work, self._history)
+        return quote(work, self._history, plan)
 
     async def aclose(self) -> None:
         """Close the backends."""
@@ -280,6 +285,7 @@ class Agent(Generic[T]):
             guards=self._guards,
             sources=self.sources,
             policy=self.policy,
+            tool_making=self.tool_making,
         )
 
     def _with_fallbacks(

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentkit.agent import FINISH_LINE_GATE, MAX_STEPS, OUTPUT_QUANTILE, Agent
 from agentkit.backends.base import Backend
@@ -18,16 +18,25 @@ from agentkit.backends.pool import Pool
 from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost, nano_usd
 from agentkit.definition import Definition, read_definition
-from agentkit.errors import AgentkitError, ConfigError, SpecError
+from agentkit.errors import AgentkitError, ConfigError, PlanError, SpecError
 from agentkit.executor.resilience import Hedge, Resilience
 from agentkit.model_spec import ModelSpec
 from agentkit.models import from_spec
-from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, Planner
+from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, Plan, Planner, Step, ToolUse
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
 from agentkit.routers import Router, RuleRouter
 from agentkit.routers.artefact import load as load_artefact
-from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PlannerSpec, PythonTool, RouterSpec
+from agentkit.spec import (
+    AgentSpec,
+    AgentTool,
+    InstructionsFile,
+    PlannerSpec,
+    PythonTool,
+    RouterSpec,
+    StepSpec,
+    ToolMakingSpec,
+)
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
@@ -35,6 +44,9 @@ from agentkit.tools.index import ToolSearch
 from agentkit.tools.policy import Policy
 from agentkit.tools.source import ToolSource
 from agentkit.yaml_reader import Keys
+
+if TYPE_CHECKING:
+    from agentkit.toolmaking import ToolMaking
 
 _BUILT_IN = {"calculate": calculate}
 
@@ -77,19 +89,50 @@ class _Builder:
             instructions=spec.instructions,
             tools=[self._tool(entry, ("agents", name, "tools", i)) for i, entry in enumerate(spec.tools)],
             router=_router(router),
-            planner=_planner(spec.planner),
+            planner=self._planner(spec.planner, ("agents", name, "planner")),
             budget=self._spec.budgets[spec.budget].to_budget() if spec.budget else None,
             temperature=spec.temperature,
             seed=spec.seed,
             reasoning_effort=spec.reasoning_effort,
             max_steps=spec.max_steps or MAX_STEPS,
             tool_search=ToolSearch(spec.tool_search.top, spec.tool_search.by) if spec.tool_search else None,
+            tool_making=self._tool_making(spec.tool_making, ("agents", name, "tool_making")),
             output_quantile=OUTPUT_QUANTILE if spec.output_quantile is None else spec.output_quantile,
             finish_line_gate=FINISH_LINE_GATE if spec.finish_line_gate is None else spec.finish_line_gate,
             resilience=_resilience(spec),
             policy=self._policy(spec.policy),
             fallbacks={trigger: [self._model(m) for m in models] for trigger, models in spec.fallbacks.items()},
         )
+
+    def _tool_making(self, spec: ToolMakingSpec | None, keys: Keys) -> ToolMaking | None:
+        if spec is None:
+            return None
+        from agentkit.toolmaking import ToolMaking
+        from agentkit.tools.sandbox import Sandbox
+
+        folder = Path(self._definition.root.find(keys)[1].place.path).parent
+        try:
+            return ToolMaking(
+                self.agent(spec.maker),
+                folder / spec.examples,
+                folder / spec.store,
+                when=spec.when,
+                share=spec.share,
+                rounds=spec.rounds,
+                until=spec.until,
+                sandbox=Sandbox(spec.level),
+            )
+        except ConfigError as error:
+            raise self._definition.error(f"tools cannot be made: {error}", *keys) from error
+
+    def _planner(self, spec: PlannerSpec | None, keys: Keys) -> Planner | None:
+        if spec is None or spec.fixed is None:
+            return _planner(spec)
+        try:
+            steps = tuple(map(_step, spec.fixed.steps))
+            return FixedPlanner(Plan(steps, "given in the definition", spec.fixed.concurrency))
+        except PlanError as error:
+            raise self._definition.error(str(error), *keys, "fixed") from error
 
     def _policy(self, name: str | None) -> Policy | None:
         try:
@@ -176,6 +219,18 @@ def _resilience(spec: AgentSpec) -> Resilience:
     retry = RetryPolicy(**spec.retry.model_dump()) if spec.retry else RetryPolicy()
     hedge = Hedge(**spec.hedge.model_dump()) if spec.hedge else None
     return Resilience(retry=retry, hedge=hedge, on_overflow=spec.on_overflow)
+
+
+def _step(spec: StepSpec) -> Step:
+    return Step(
+        spec.id,
+        spec.task or "",
+        spec.needs,
+        call=None if spec.tool is None else ToolUse.read(spec.tool, spec.arguments),
+        on_failure=OnFailure(spec.on_failure, spec.retries),
+        share=spec.share,
+        seconds=spec.seconds,
+    )
 
 
 def _planner(spec: PlannerSpec | None) -> Planner | None:

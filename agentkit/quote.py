@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentkit.budgets.forecast import MEMORY, Forecast
 from agentkit.costs import Cost
@@ -21,11 +21,15 @@ from agentkit.errors import BackendError
 from agentkit.executor.continuation import MOST_PIECES
 from agentkit.executor.finish_line import ANSWER_TOKENS
 from agentkit.executor.turn import DEFAULT_OUTPUT
-from agentkit.planner import SingleStepPlanner
+from agentkit.planner import Plan, SingleStepPlanner, Step
 from agentkit.routers import FallbackRouter, RuleRouter
 from agentkit.run import Work, least_cost
+from agentkit.tools import Registry
 from agentkit.trace import Answered, Stamped
 from agentkit.usage import Bound
+
+if TYPE_CHECKING:
+    from agentkit.planner.dry_run import DryRun
 
 QUOTED = ("usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us")
 """The resources of a quote."""
@@ -36,7 +40,8 @@ class Quote:
     """What a run will spend, by resource, as `runs` earlier ones tell.
 
     One run of ten spends less than `p10`, and one of ten more than `p90`. None passes `maximum`: the budget's
-    limit, or what all turns can cost. A resource absent from `p50`, `p90` or `maximum` has no bound there.
+    limit, or what all turns can cost. A resource absent from `p50`, `p90` or `maximum` has no bound there. `plan`
+    is the plan, if it is known beforehand, on stand-ins; `unread` says which of its steps cannot be read.
     """
 
     minimum: Cost
@@ -45,6 +50,13 @@ class Quote:
     p90: Mapping[str, int]
     maximum: Mapping[str, int]
     runs: int
+    plan: DryRun | None = None
+    unread: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps the plan from running as it is."""
+        return (*self.unread, *(self.plan.problems if self.plan else ()))
 
     @property
     def feasible(self) -> bool:
@@ -124,10 +136,28 @@ class Recorder:
         """Do nothing: there is nothing to release."""
 
 
-def quote(work: Work[Any], history: History) -> Quote:
-    """Return what `work` will spend; raises UnboundedCost as its run would."""
+def quote(work: Work[Any], history: History, plan: Plan | str | None = None) -> Quote:
+    """Return what `work` will spend, and its `plan` on stand-ins; raises UnboundedCost as its run would.
+
+    Without one the plan is that of a `FixedPlanner`; text is read as one that a model wrote.
+    """
+    if plan is None and type(work.planner) is SingleStepPlanner:
+        return _quote(work, history, None)
+    from agentkit.planner.fixed import FixedPlanner  # what few runs need is loaded when they do
+    from agentkit.planner.plan_text import read_plan
+
+    unread: tuple[str, ...] = ()
+    if plan is None and isinstance(work.planner, FixedPlanner):
+        plan = work.planner.plan_of(work.task)
+    elif isinstance(plan, str):
+        plan, unread = read_plan(plan, Registry(work.tools))
+    dry = None if plan is None else _on_stand_ins(work, plan)
+    return replace(_quote(work, history, dry), plan=dry, unread=unread)
+
+
+def _quote(work: Work[Any], history: History, dry: DryRun | None) -> Quote:
     forecasts = history.forecasts(lambda task: least_cost(replace(work, task=task)))
-    minimum, maximum, runs = least_cost(work), _maximum(work), history.runs
+    minimum, maximum, runs = least_cost(work), _maximum(work, dry), history.runs
     ranges = {name: _range(forecasts[name], name, minimum, maximum) for name in QUOTED}
     p10, p50, p90 = ({name: round(r[i]) for name, r in ranges.items() if math.isfinite(r[i])} for i in range(3))
     made = Quote(minimum, p10, p50, p90, maximum, runs)
@@ -145,10 +175,10 @@ def _unit(minimum: Cost, name: str) -> int:
     return minimum[name] or 1  # a final answer takes no tool calls: those are counted as they are
 
 
-def _maximum(work: Work[Any]) -> dict[str, int]:
+def _maximum(work: Work[Any], dry: DryRun | None) -> dict[str, int]:
     """Return the limits, and where there is none what all turns can cost."""
-    turns = _turns(work)
-    return {**turns, **{name: min(limit, turns.get(name, limit)) for name, limit in work.budget.limits().items()}}
+    most = _turns(work) if dry is None else _plan(work, dry)
+    return {**most, **{name: min(limit, most.get(name, limit)) for name, limit in work.budget.limits().items()}}
 
 
 def _turns(work: Work[Any]) -> Mapping[str, int]:
@@ -157,9 +187,37 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
     It is unknown when tools may spend, and when a plan or a router of another kind may make more calls than that.
     The cards are believed: a model refuses what is longer than its context window.
     """
+    if work.tools or work.tool_making or type(work.planner) is not SingleStepPlanner:
+        return {}
+    turn = _turn(work)
+    most = {name: (_calls(work) + _wrap_up_calls(work)) * amount for name, amount in turn.items()}
+    return {**most, "tool_calls": 0} if most else {}
+
+
+def _plan(work: Work[Any], dry: DryRun) -> Mapping[str, int]:
+    """Return the cost of every step of a plan and of the wrap-up, where both are bounded."""
+    turn = {**_turn(work), "tool_calls": 0}
+    return {name: most + _wrap_up_calls(work) * turn[name] for name, most in dry.maximum.items() if name in turn}
+
+
+def _on_stand_ins(work: Work[Any], plan: Plan) -> DryRun:
+    """Run `plan` on stand-ins; what is a task costs its turns, and whatever its tools charge has no bound."""
+    from agentkit.planner.dry_run import dry_run
+
+    charged = {name for tool in work.tools for name in tool.hold}
+    spends = any(tool.spends for tool in work.tools) or bool(work.sources)
+    turn = {name: _calls(work) * amount for name, amount in _turn(work).items() if name not in charged}
+
+    def price(step: Step) -> Mapping[str, int]:
+        return {} if spends or step.proposals > 1 or step.planning else turn
+
+    return dry_run(plan, Registry(work.tools), price, QUOTED, others=bool(work.sources))
+
+
+def _turn(work: Work[Any]) -> Mapping[str, int]:
+    """Return the most that one call of every model costs; nothing where a router may make any number of them."""
     router = work.router.router if isinstance(work.router, FallbackRouter) else work.router
-    rules_only = type(work.planner) is SingleStepPlanner and type(router) is RuleRouter
-    if work.tools or not rules_only or work.resilience.on_overflow == "summarise":
+    if type(router) is not RuleRouter or work.resilience.on_overflow == "summarise":
         return {}
     cards = [backend.card for backend in work.backends.values()]
     cap = work.sampling.max_output_tokens or DEFAULT_OUTPUT
@@ -168,8 +226,15 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
         for card in cards
     ]
     turn = sum(costs, Cost())
-    known = [name for name in turn if name != "usd" or all(card.price for card in cards)]
+    return {name: turn[name] for name in turn if name != "usd" or all(card.price for card in cards)}
+
+
+def _calls(work: Work[Any]) -> int:
+    """Return how often a tool loop calls a model at most."""
     # only what is limited can force a smaller cap, and only such a reply is gone on with
     pieces = MOST_PIECES if work.budget.limits() or work.parent is not None else 1
-    calls = (work.max_steps * pieces + 1) * work.resilience.most_calls + 1
-    return {name: calls * turn[name] for name in known} | {"tool_calls": 0}
+    return work.max_steps * pieces * work.resilience.most_calls
+
+
+def _wrap_up_calls(work: Work[Any]) -> int:
+    return work.resilience.most_calls + 1

@@ -70,6 +70,8 @@ def _references_of(agent: AgentSpec, spec: AppSpec, keys: Keys) -> Iterator[_Ref
                 yield _Reference((*keys, "models", i), kind, model, router.order)
     if agent.budget is not None:
         yield _Reference((*keys, "budget"), "budgets", agent.budget, spec.budgets)
+    if agent.tool_making is not None:
+        yield _Reference((*keys, "tool_making", "maker"), "agents", agent.tool_making.maker, spec.agents)
     if agent.policy is not None:
         yield _Reference((*keys, "policy"), "policies", agent.policy, spec.policies)
     for i, tool in enumerate(agent.tools):
@@ -84,19 +86,21 @@ def _callable(spec: AppSpec) -> list[str]:
 
 
 def _check_circles(spec: AppSpec, root: Node) -> None:
-    callees = {name: [tool for _, tool in _agent_tools(agent, spec)] for name, agent in spec.agents.items()}
+    callees = {name: [other for _, other in _agents_of(agent, spec)] for name, agent in spec.agents.items()}
     try:
         TopologicalSorter(callees).prepare()
     except CycleError as error:
         circle = error.args[1][::-1]  # the sorter lists each agent before its caller
-        position = next(i for i, tool in _agent_tools(spec.agents[circle[0]], spec) if tool == circle[1])
-        node = root.find(("agents", circle[0], "tools", position))[1]
+        place = next(keys for keys, other in _agents_of(spec.agents[circle[0]], spec) if other == circle[1])
+        node = root.find(("agents", circle[0], *place))[1]
         raise node.place.error(f"agents have each other as tools in a circle: {' -> '.join(circle)}") from None
 
 
-def _agent_tools(agent: AgentSpec, spec: AppSpec) -> Iterable[tuple[int, str]]:
-    """Yield the position and name of each agent that `agent` has as a tool."""
+def _agents_of(agent: AgentSpec, spec: AppSpec) -> Iterable[tuple[Keys, str]]:
+    """Yield the place and name of each agent that `agent` has as a tool or as a maker of tools."""
     for i, choice in enumerate(agent.tools):
         tool = spec.tools.get(choice) if isinstance(choice, str) else choice
         if isinstance(tool, AgentTool):
-            yield i, tool.agent
+            yield ("tools", i), tool.agent
+    if agent.tool_making is not None:
+        yield ("tool_making", "maker"), agent.tool_making.maker

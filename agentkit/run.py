@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic
 import anyio
 from typing_extensions import TypeVar
 
-from agentkit.answer import Answer
+from agentkit.answer import Answer, MadeFor
 from agentkit.backends.base import Backend
 from agentkit.backends.guarded import Guarded
 from agentkit.backends.pool import Pool
@@ -54,6 +54,7 @@ from agentkit.trace import Answered, Composed, Event, Failed, Planned, RunStarte
 from agentkit.types import Completion, Status
 
 if TYPE_CHECKING:
+    from agentkit.toolmaking import ToolMaking
     from agentkit.tools.enforcer import Enforcer
     from agentkit.tools.index import ToolSearch
     from agentkit.tools.policy import Policy
@@ -98,6 +99,7 @@ class Work(Generic[T]):
     guards: Mapping[str, Guarded | Pool] = field(default_factory=dict)
     sources: tuple[ToolSource, ...] = ()
     policy: Policy | None = None
+    tool_making: ToolMaking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,10 @@ def _ending(result: StepResult) -> Ending:
 async def _work(work: Work[T], job: Job, line: FinishLine | None) -> StepResult:
     """Compose, plan and run the steps."""
     tools, passed_over = await _found(work, job)
-    view = job.scope.view()  # after the search, which may have cost something
+    if work.tool_making is not None:
+        job = await _with_made_tool(work.tool_making, work.task, job)
+        tools += tuple(tool for tool in job.tools if tool not in work.tools)
+    view = job.scope.view()  # after what may have cost something
     catalog = Catalog.of(work.task, job.instructions, tools, job.cards)
     selection = work.composer.compose(catalog, view.available)
     reasons = {**selection.reasons, **passed_over}
@@ -270,13 +275,22 @@ async def _work(work: Work[T], job: Job, line: FinishLine | None) -> StepResult:
     return result
 
 
+async def _with_made_tool(making: ToolMaking, task: str, job: Job) -> Job:
+    """Return the job with the made tool that fits its task, if there is one or one is worth making."""
+    taken = {tool.name for tool in job.tools}
+    left = None if job.deadline is None else job.deadline - anyio.current_time()
+    dispatch = await making.decide(task, job.scope, job.emit, taken=taken, seconds=left)
+    job.progress.dispatch = dispatch
+    return job if dispatch.tool is None else replace(job, tools=Registry((*job.tools, dispatch.tool)))
+
+
 def _answers_at_once(work: Work[T], job: Job, line: FinishLine) -> bool:
     """Tell whether the first call is itself a final answer, of the model that `line` was made for.
 
     Then it may have what is kept for one. Calls of tools, summaries and halves of JSON objects are no answers, nor
     is a call that a deadline cancels.
     """
-    if work.tools or work.resilience.on_overflow == "summarise" or job.deadline is not None:
+    if work.tools or job.tools or work.resilience.on_overflow == "summarise" or job.deadline is not None:
         return False
     return job.output_schema is None and list(job.backends) == [line.backend.card.name]
 
@@ -342,7 +356,19 @@ async def _answer(work: Work[T], job: Job, ending: Ending) -> Answer[T]:
         trace=tuple(job.trace.events),
         unmet=(*ending.unmet, *(problem for problem in problems if problem not in ending.unmet)),
         budget_origin=work.budget_origin,
+        tool_making=_accounted(work, job, ending, spent),
     )
+
+
+def _accounted(work: Work[T], job: Job, ending: Ending, spent: Cost) -> MadeFor | None:
+    """Count what the task cost with or without a made tool; a task that was cut short tells nothing."""
+    dispatch = job.progress.dispatch
+    if work.tool_making is None or dispatch is None:
+        return None
+    complete = ending.status == "complete"
+    economics = work.tool_making.note(dispatch, spent.minus(dispatch.making)) if complete else None
+    tool = None if dispatch.tool is None else dispatch.tool.name
+    return MadeFor(dispatch.family, tool, dispatch.reason, dispatch.making, economics)
 
 
 def _ended(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:

@@ -7,7 +7,7 @@ to editors. Whether the names of other entries (a model, a budget, …) exist is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -202,15 +202,46 @@ class PlanSpec(Spec):
     """What a failed step does to the others: nothing but to those that need its result, or end them."""
     retries: Count = 0
     """Further tries of a step that fails."""
+    refine: Count = 0
+    """How often a plan is tried on stand-ins and revised at most before it runs; it ends when nothing changes."""
+
+
+class StepSpec(Spec):
+    """A step of a plan given beforehand: a tool call, or a task for a tool loop."""
+
+    one_of = ("tool", "task")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+    tool: ToolName | None = None
+    arguments: dict[str, Any] = {}
+    """Of the call; {$from: step, path: [key, 0]} in place of a value stands for what that step gave."""
+    task: Text | None = None
+    needs: tuple[str, ...] = ()
+    """Steps that come first, besides those that are referred to."""
+    share: Annotated[float, Field(gt=0, le=1), BeforeValidator(number)] | None = None
+    """The part of what is free that it may spend."""
+    seconds: Seconds = 1.0
+    """How long it is likely to take, beside the others."""
+    on_failure: Literal["isolate", "fail_fast"] = "fail_fast"
+    retries: Count = 0
+
+
+class StepsSpec(Spec):
+    """Carry out these steps for every task; the last one has the answer."""
+
+    steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
+    concurrency: PositiveCount | None = None
+    """Steps that run at a time, all that are ready if not given."""
 
 
 class PlannerSpec(Spec):
     """How a task is worked on; the one key it has is its kind."""
 
-    one_of = ("budget_aware", "plan")
+    one_of = ("budget_aware", "plan", "fixed")
 
     budget_aware: BudgetAwareSpec | None = None
     plan: PlanSpec | None = None
+    fixed: StepsSpec | None = None
 
 
 class InstructionsFile(Spec):
@@ -231,6 +262,27 @@ class ToolSearchSpec(Spec):
     """Tools that are offered at most."""
     by: Literal["words", "both"] = "words"
     """What is compared: words, or words and meaning (the `embed` extra)."""
+
+
+class ToolMakingSpec(Spec):
+    """Have a stronger agent make tools for tasks that come again, tested in a sandbox and kept."""
+
+    maker: Name
+    """The agent that writes them."""
+    examples: Text
+    """Solved tasks, relative to this file: JSON lines of family, task and answer."""
+    store: Text
+    """The folder that keeps the tools, relative to this file."""
+    when: Literal["always", "pays"] = "pays"
+    """At the first task of a family, or once answering directly has cost what a making is expected to."""
+    share: Annotated[float, Field(gt=0, le=1), BeforeValidator(number)] = 0.5
+    """The part of what a run has left that a making may take."""
+    rounds: Count = 3
+    """How often a draft is revised at most."""
+    until: Literal["passes", "stable"] = "passes"
+    """When a draft is done: it passes its tests, or it does and the maker would change nothing."""
+    level: Literal["process", "landlock", "seccomp"] = "seccomp"
+    """Of the sandbox that tests and tools run in."""
 
 
 def _learnable(quantile: float) -> float:
@@ -269,6 +321,8 @@ class AgentSpec(Spec):
     """What this agent is for; read by agents that have it as a tool."""
     tool_search: ToolSearchSpec | None = None
     """Without one the models are offered every tool."""
+    tool_making: ToolMakingSpec | None = None
+    """Without one no tools are made."""
     planner: PlannerSpec | None = None
     """Without one a task is worked on in one tool loop."""
     max_steps: PositiveCount | None = None

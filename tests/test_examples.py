@@ -238,6 +238,22 @@ def test_embeddings(run: Run) -> None:
     assert run("embeddings.py").splitlines() == ["nearest: high tide at noon", "2 calls, $0.0000004"]
 
 
+def test_tool_making(run: Run) -> None:
+    lines = run("tool_making.py").splitlines()
+    assert [line.split()[0] for line in lines] == ["?", "?", "elbram", "nedrag", "rohcna", "teksab"]
+    assert "no tool; 2 direct answers for $0.001618" in lines[1]
+    assert lines[-1].endswith("backwards: made for $0.000322; has paid after 1 uses, of which 4 are done")
+
+
+def test_dry_run(run: Run) -> None:
+    assert run("dry_run.py").splitlines() == [
+        "order $0.006, ship $0.01, at most $0.016: order > ship",
+        "step 'ship': the result of 'order' has nothing at client; it has customer, pieces",
+        "step 'ship': with what 'order' gives, arguments of 'ship' are wrong: 'pieces': "
+        "input should be a valid integer",
+    ]
+
+
 # ---------------------------------------------------------------- the order desk
 def ask(question: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Ask the example's order desk on the command line."""

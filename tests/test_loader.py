@@ -11,7 +11,7 @@ from agentkit.costs import Budget, Cost
 from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
-from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, SingleStepPlanner
+from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, SingleStepPlanner
 from agentkit.routers import RuleRouter
 
 HEAD = """\
@@ -179,3 +179,45 @@ def test_openai_needs_a_key_and_a_server_of_ones_own_does_not(monkeypatch: pytes
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     backend = resolve("openai:gpt-5-mini")
     assert backend.card.name == "gpt-5-mini" and backend.card.price is None  # the table's is OpenAI's own
+
+
+STEPS = """\
+agents:
+  desk:
+    model: small
+    tools: [{python: "made_tools:shout"}]
+    planner:
+      fixed:
+        concurrency: 2
+        steps:
+          - {id: a, tool: shout, arguments: {text: hello}, seconds: 3, on_failure: isolate, retries: 1}
+          - {id: b, tool: shout, arguments: {text: {$from: a, path: [0]}}, share: 0.5}
+          - {id: c, task: Say it again., needs: [b]}
+"""
+
+
+def test_a_plan_is_given_in_the_definition(tmp_path: Path) -> None:
+    (tmp_path / "made_tools.py").write_text(TOOLS)
+    (tmp_path / "app.yaml").write_text(HEAD + STEPS)
+    planner = load(tmp_path / "app.yaml").planner
+    assert isinstance(planner, FixedPlanner)
+    plan = planner.plan_of("anything")
+    assert plan.concurrency == 2 and [step.needs for step in plan.steps] == [(), ("a",), ("b",)]
+    assert plan.steps[0].on_failure == OnFailure("isolate", retries=1) and plan.steps[0].seconds == 3
+    (tmp_path / "app.yaml").write_text(HEAD + STEPS.replace("needs: [b]", "needs: [d]"))
+    with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: .*unknown steps \['d'\] are needed"):
+        load(tmp_path / "app.yaml")
+
+
+def test_tool_making_is_asked_for_in_the_definition(tmp_path: Path) -> None:
+    rows = [f'{{"family": "sums", "task": "What is {n} + 1?", "answer": "{n + 1}"}}' for n in (3, 14, 25)]
+    (tmp_path / "solved.jsonl").write_text("\n".join(rows))
+    making = "{maker: smith, examples: solved.jsonl, store: made, when: always, rounds: 1, level: process}"
+    text = f"{HEAD}agents:\n  smith: {{model: large}}\n  desk: {{model: small, tool_making: {making}}}\n"
+    (tmp_path / "app.yaml").write_text(text)
+    found = load(tmp_path / "app.yaml").tool_making
+    assert found is not None and [family.name for family in found.families] == ["sums"]
+    assert found.store.folder == tmp_path / "made"
+    (tmp_path / "solved.jsonl").write_text(rows[0])
+    with pytest.raises(SpecError, match=r"app\.yaml:\d+:\d+: tools cannot be made: .*give 3 or more"):
+        load(tmp_path / "app.yaml")

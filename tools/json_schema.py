@@ -48,5 +48,5 @@ def _detail(error: Any) -> InitErrorDetails:
         missing = next(name for name in error.validator_value if name not in error.instance)
         return InitErrorDetails(type="missing", loc=(*location, missing), input=error.instance)
     # braces would be read as places to fill in
-    kind = PydanticCustomError("json_schema", "{reason}", {"reason": error.message})
+    kind = PydanticCustomError(f"json_schema_{error.validator}", "{reason}", {"reason": error.message})
     return InitErrorDetails(type=kind, loc=location, input=error.instance)

@@ -20,7 +20,8 @@ _DATA = frozenset({"default", "const", "enum", "examples"})
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The arguments of a function, by the name of their field in `model`, and where the context goes.
+    """The arguments of a function, by the name of their field in `model`, where the context goes, and what it
+    returns.
 
     Fields have names of their own because a parameter may be called `schema`, `_x` or anything else that
     a pydantic model reserves; the parameter's name is the field's alias.
@@ -29,6 +30,7 @@ class Signature:
     model: type[BaseModel]
     names: Mapping[str, str]
     contexts: tuple[str, ...]
+    returns: Any
 
     @classmethod
     def of(cls, function: Callable[..., Any], descriptions: Mapping[str, str]) -> Signature:
@@ -48,7 +50,8 @@ class Signature:
             names[field] = parameter.name
             fields[field] = _definition(parameter, hint, descriptions.get(parameter.name))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
-        return cls(create_model("Arguments", __config__=config, **fields), names, tuple(contexts))
+        model = create_model("Arguments", __config__=config, **fields)
+        return cls(model, names, tuple(contexts), hints.get("return"))
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments, without the titles pydantic derives from names."""

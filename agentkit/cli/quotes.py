@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -11,7 +12,10 @@ from agentkit.cli.amounts import dollars, plain
 from agentkit.cli.console import table
 
 if TYPE_CHECKING:
+    from agentkit.planner.dry_run import DryRun
     from agentkit.quote import Quote
+
+_SHOWN = 40
 
 
 def quote_table(quote: Quote) -> Table:
@@ -22,6 +26,18 @@ def quote_table(quote: Quote) -> Table:
         amounts = [quote.minimum[name], *(column.get(name) for column in columns[1:])]
         if any(amounts[:4]):  # else no run has spent any, and none will by what is known
             made.add_row(name, *(_amount(name, amount) for amount in amounts))
+    return made
+
+
+def plan_table(plan: DryRun) -> Table:
+    """Return a row for each step of a plan: the most it may cost, and whether the others wait for it longest."""
+    made = table("step", "does", "usd at most>", "calls at most>", "on the longest path")
+    for step in plan.steps:
+        row = (_most("usd", step.maximum), _most("tool_calls", step.maximum), "yes" if step.critical else "")
+        made.add_row(step.id, step.what[:_SHOWN], *row)
+    made.add_section()
+    path = f"{plan.seconds:g}"
+    made.add_row("all", "", _most("usd", plan.maximum), _most("tool_calls", plan.maximum), path, style="bold")
     return made
 
 
@@ -46,7 +62,26 @@ def quote_json(quote: Quote) -> dict[str, Any]:
         "maximum": plain(quote.maximum),
         "runs": quote.runs,
         "feasible": quote.feasible,
+        "problems": quote.problems,
+        **({} if quote.plan is None else {"plan": _plan_json(quote.plan)}),
     }
+
+
+def _plan_json(plan: DryRun) -> dict[str, Any]:
+    return {
+        "steps": [
+            {"id": step.id, "does": step.what, "maximum": plain(step.maximum), "problems": step.problems}
+            for step in plan.steps
+        ],
+        "calls": plain(plan.calls),
+        "maximum": plain(plan.maximum),
+        "critical_path": plan.critical_path,
+        "seconds": plan.seconds,
+    }
+
+
+def _most(resource: str, maximum: Mapping[str, int]) -> str:
+    return _amount(resource, maximum.get(resource))
 
 
 def _amount(resource: str, amount: int | None) -> str:

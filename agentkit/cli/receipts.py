@@ -9,11 +9,11 @@ from rich.text import Text
 
 from agentkit.cli.amounts import dollars, plain
 from agentkit.cli.console import table
-from agentkit.costs import Cost
+from agentkit.costs import NANO, Cost
 from agentkit.types import Receipt
 
 if TYPE_CHECKING:
-    from agentkit.answer import Answer
+    from agentkit.answer import Answer, MadeFor
 
 
 def receipt_table(answer: Answer[Any]) -> Table:
@@ -28,8 +28,15 @@ def receipt_table(answer: Answer[Any]) -> Table:
     return made
 
 
+def made_for_line(made: MadeFor) -> str:
+    """Say in a sentence what tool making did for a task."""
+    so_far = "" if made.economics is None else f"; {made.economics}"
+    return f"{made.tool or 'no made tool'}: {made.reason}{so_far}"
+
+
 def answer_json(answer: Answer[Any]) -> dict[str, Any]:
     """Return everything about an answer that scripts ask for."""
+    made = answer.tool_making
     return {
         "output": answer.output,
         "text": answer.text,
@@ -40,6 +47,21 @@ def answer_json(answer: Answer[Any]) -> dict[str, Any]:
         "receipts": [_receipt_json(receipt) for receipt in answer.receipts],
         "budget_origin": answer.budget_origin,
         "run": answer.trace[0].run,
+        **({} if made is None else {"tool_making": _made_json(made)}),
+    }
+
+
+def _made_json(made: MadeFor) -> dict[str, Any]:
+    so_far = made.economics
+    return {
+        "family": made.family,
+        "tool": made.tool,
+        "reason": made.reason,
+        "making": plain(made.making),
+        "uses": so_far and so_far.uses,
+        "saving_usd": so_far and so_far.saving and so_far.saving / NANO,
+        "break_even_uses": so_far and so_far.break_even,
+        "has_paid": so_far and so_far.has_paid,
     }
 
 

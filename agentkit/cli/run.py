@@ -16,8 +16,8 @@ from agentkit.cli.console import err, out, print_json
 from agentkit.cli.exits import ExitCode
 from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
-from agentkit.cli.quotes import quote_json, quote_table, quoted_from
-from agentkit.cli.receipts import answer_json, receipt_table
+from agentkit.cli.quotes import plan_table, quote_json, quote_table, quoted_from
+from agentkit.cli.receipts import answer_json, made_for_line, receipt_table
 from agentkit.costs import Budget
 from agentkit.trace import JsonlSink, Sink
 
@@ -37,7 +37,7 @@ def run(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it will cost, from earlier runs; spend nothing.")
+        bool, typer.Option("--dry-run", help="Only say what it will cost, and check its plan; spend nothing.")
     ] = False,
 ) -> None:
     """Give TASK to the entry agent of FILE; print its answer and the receipt."""
@@ -76,6 +76,12 @@ def _show_quote(quote: Quote, as_json: bool) -> None:
     else:
         out.print(quote_table(quote))
         out.print(Text(quoted_from(quote), "dim"))
+        if quote.plan is not None:
+            out.print(plan_table(quote.plan))
+        for problem in quote.problems:
+            err.print(Text.assemble(("cannot run: ", "red"), problem), soft_wrap=True)
+    if quote.problems:
+        raise typer.Exit(ExitCode.FAILED)
     if not quote.feasible:
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -89,4 +95,6 @@ def _show(answer: Answer[str]) -> None:
     if answer.status != "complete":
         out.print(Text.assemble((f"{answer.status}: ", "yellow"), "; ".join(answer.unmet)), soft_wrap=True)
     out.print(receipt_table(answer))
+    if answer.tool_making is not None:
+        out.print(Text(made_for_line(answer.tool_making), "dim"))
     out.print(Text(f"limited by {answer.budget_origin}", "dim"))

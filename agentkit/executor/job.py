@@ -19,6 +19,7 @@ from agentkit.trace import Event, Trace
 from agentkit.types import Effort, ModelCard, ScopeView
 
 if TYPE_CHECKING:
+    from agentkit.toolmaking.making import Dispatch
     from agentkit.tools.enforcer import Enforcer
 
 
@@ -34,11 +35,15 @@ class Sampling:
 
 @dataclass(slots=True)
 class Progress:
-    """The best a run has so far: its conversation, its last text, and the facts its tools gave, oldest first."""
+    """The best a run has so far: its conversation, its last text, and the facts its tools gave, oldest first.
+
+    `dispatch` is what was decided about a made tool.
+    """
 
     messages: tuple[Message, ...] = ()
     facts: list[str] = field(default_factory=list)
     text: str = ""
+    dispatch: Dispatch | None = None
 
     def learn(self, call: ToolCall, result: ToolResult) -> None:
         """Keep what a tool answered as a fact."""

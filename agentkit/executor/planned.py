@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from agentkit.costs import NANO
 from agentkit.errors import BackendError, BudgetError, RoutingError
 from agentkit.executor.job import Job
 from agentkit.executor.plan_run import PlanRun
@@ -22,10 +23,12 @@ from agentkit.executor.tool_loop import StepResult, opening, run_tool_loop
 from agentkit.executor.transcript import Transcript
 from agentkit.executor.turn import take_turn
 from agentkit.messages import Message, user
-from agentkit.planner import Step
-from agentkit.planner.llm import planning_prompt, repair_prompt, replan_prompt
-from agentkit.planner.plan_text import PlanReader
+from agentkit.planner import Plan, Step
+from agentkit.planner.dry_run import dry_run
+from agentkit.planner.llm import planning_prompt, refining_prompt, repair_prompt, replan_prompt
+from agentkit.planner.plan_text import PlanReader, written
 from agentkit.planner.policy import Planning
+from agentkit.refining import refine
 from agentkit.routers import Decision, Outcome, Query, Router, Stop
 from agentkit.tools import Registry
 from agentkit.trace import Failed, Planned, Replanned
@@ -89,7 +92,8 @@ class _PlannedWork:
 
         def hear(piece: str) -> None:
             for step in self._reader.feed(piece):
-                if steps.takes_share(step) or any(other.id in step.needs for other in held):
+                waits = self._planning.refine or steps.takes_share(step)
+                if waits or any(other.id in step.needs for other in held):
                     held.append(step)
                 else:
                     run.add(step)
@@ -107,10 +111,33 @@ class _PlannedWork:
                 self._job.emit(Failed(_PLAN, problem))
             messages = (*messages, reply, user(repair_prompt(problems)))
             self._reader.begin_again()
+        if self._planning.refine and held:
+            held = await self._refined(held)
         self._job.emit(Planned(_needs(self._reader.steps.values()), "planned by a model"))
         await _given(held)(steps, run)
 
-    async def _ask(self, messages: tuple[Message, ...], hear: Callable[[str], None]) -> Message:
+    async def _refined(self, steps: list[Step]) -> list[Step]:
+        """Show the model what its plan came to on stand-ins, until it would change nothing more."""
+        job, planning = self._job.inner(), self._planning
+
+        async def revise(draft: tuple[Step, ...]) -> tuple[Step, ...] | None:
+            plan = "\n".join(map(written, draft))
+            asked = refining_prompt(self._step.task, job.tools, planning, plan, _findings_of(job, draft))
+            reader = PlanReader(job.tools, planning.on_failure, planning.max_steps)
+            try:
+                reader.feed((await self._ask(opening(job, asked))).text)
+            except _UNPLANNABLE as error:
+                job.emit(Failed(_PLAN, str(error)))
+                return None
+            return None if reader.problems else tuple(reader.steps.values()) or None
+
+        refined = await refine(tuple(steps), revise, rounds=planning.refine)
+        self._reader.steps = {step.id: step for step in refined.proposal}
+        return list(refined.proposal)
+
+    async def _ask(
+        self, messages: tuple[Message, ...], hear: Callable[[str], None] = lambda piece: None
+    ) -> Message:
         heard: list[str] = []
 
         def listen(piece: str) -> None:
@@ -172,6 +199,17 @@ class _OneVoice:
             whole = seen[-1].completion is not None
             return Stop(len(seen) - 1 if whole else None, "the plan has begun")
         return self.router.next(query, candidates, seen, view)
+
+
+def _findings_of(job: Job, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Say what a plan came to on stand-ins: what cannot work, else what its calls cost beside what is left."""
+    dry, left = dry_run(Plan(steps, "a draft"), job.tools), job.view().available
+    costs = ", ".join(f"{_amount(name, dry.calls[name])} of {_amount(name, left[name])} left" for name in left)
+    return (*dry.problems, f"its calls cost {costs or 'nothing that is limited'}")
+
+
+def _amount(resource: str, amount: int) -> str:
+    return f"${amount / NANO:.6g}" if resource == "usd" else f"{amount} {resource}"
 
 
 def _given(further: list[Step]) -> Feed:

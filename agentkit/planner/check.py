@@ -31,7 +31,7 @@ def problems_of_use(use: ToolUse, tools: Registry) -> tuple[str, ...]:
         tool.parse(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return tuple(_problem(use, detail) for detail in details if not _is_open(use.arguments, detail["loc"]))
+        return tuple(problem_of(use, detail) for detail in details if not _is_open(use.arguments, detail["loc"]))
     return ()
 
 
@@ -53,12 +53,13 @@ def value_of(ref: Ref, text: str, schema: Mapping[str, Any], place: Place) -> An
         except (KeyError, IndexError, TypeError):
             where = "/".join(map(str, ref.path))
             raise PlanError(f"the result of step {ref.step!r} has nothing at {where}") from None
-    if isinstance(found, str) or not _wants_text(schema, place):
+    if isinstance(found, str) or not wants_text(schema, place):
         return found
     return json.dumps(found) if ref.path else text
 
 
-def _wants_text(schema: Mapping[str, Any], place: Place) -> bool:
+def wants_text(schema: Mapping[str, Any], place: Place) -> bool:
+    """Tell whether `schema` takes text and nothing else at `place`."""
     for part in place:
         inner = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
         if not isinstance(inner, Mapping):
@@ -72,9 +73,14 @@ def _wants_text(schema: Mapping[str, Any], place: Place) -> bool:
 
 
 def _is_open(arguments: Mapping[str, Any], location: Place) -> bool:
-    """Tell whether a problem at `location` is that of a reference, which is not known yet.
+    """Tell whether a problem is that of a reference, which is not known yet; one of the whole may be anybody's."""
+    return not location or reference_at(arguments, location) is not None
 
-    Pydantic puts the branches of a union between the parts of a place; a problem of the whole may be anybody's.
+
+def reference_at(arguments: Mapping[str, Any], location: Place) -> Ref | None:
+    """Return the reference that a problem at `location` is about, None when it is not about one.
+
+    Pydantic puts the branches of a union between the parts of a place.
     """
     node: Any = arguments
     for part in location:
@@ -84,10 +90,11 @@ def _is_open(arguments: Mapping[str, Any], location: Place) -> bool:
             node = node.get(part, node)
         elif isinstance(node, list | tuple) and isinstance(part, int) and part < len(node):
             node = node[part]
-    return not location or isinstance(node, Ref)
+    return node if isinstance(node, Ref) else None
 
 
-def _problem(use: ToolUse, detail: ErrorDetails) -> str:
+def problem_of(use: ToolUse, detail: ErrorDetails) -> str:
+    """Say what is wrong with a call, for a model to act on."""
     where = ".".join(map(str, detail["loc"]))
     message = detail["msg"].removeprefix("Value error, ")
     return f"arguments of {use.tool!r} are wrong: {where!r}: {message[:1].lower()}{message[1:]}"

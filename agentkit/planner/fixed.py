@@ -17,4 +17,8 @@ class FixedPlanner:
 
     async def plan(self, task: str, selection: Selection, view: ScopeView) -> Plan:
         """Return the plan that was given."""
+        return self.plan_of(task)
+
+    def plan_of(self, task: str) -> Plan:
+        """Return the plan that a run of `task` will carry out."""
         return self._plan if isinstance(self._plan, Plan) else self._plan(task)

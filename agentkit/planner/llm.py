@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
@@ -49,7 +50,9 @@ class LLMPlanner:
 
     `when` is `always`, or `pays` for tasks where a plan is likely to be cheaper than a tool loop. A plan has at
     most `max_steps` steps and is gone on with at most `max_replans` times; `concurrency` steps run at a time, None
-    for all that are ready. Raises ConfigError for limits that make no sense.
+    for all that are ready. With `refine` the first plan is run on stand-ins and shown to the model with what came
+    of it, that many times at most and until it writes the same again; only then does a step start. Raises
+    ConfigError for limits that make no sense.
     """
 
     when: When = "always"
@@ -57,6 +60,7 @@ class LLMPlanner:
     max_steps: int = 32
     concurrency: int | None = None
     on_failure: OnFailure = field(default_factory=lambda: OnFailure("isolate"))
+    refine: int = 0
 
     def __post_init__(self) -> None:
         if self.when not in get_args(When):
@@ -72,7 +76,7 @@ class LLMPlanner:
         return Plan((Step("main", task, planning=self._planning()),), "a model plans the steps")
 
     def _planning(self) -> Planning:
-        return Planning(self.max_replans, self.max_steps, self.concurrency, self.on_failure)
+        return Planning(self.max_replans, self.max_steps, self.concurrency, self.on_failure, self.refine)
 
 
 def pays(task: str, prompt_tokens: int) -> bool:
@@ -98,6 +102,15 @@ def repair_prompt(problems: list[str]) -> str:
     """Return what the model is told about steps that cannot run."""
     listed = "\n".join(f"- {problem}" for problem in problems)
     return f"These steps cannot be run:\n{listed}\nWrite them again, corrected, and nothing else; others are fine."
+
+
+def refining_prompt(task: str, tools: Registry, planning: Planning, plan: str, findings: Sequence[str]) -> str:
+    """Return what the model is asked that has written `plan`, of which a dry run had these `findings`."""
+    listed = "\n".join(f"- {finding}" for finding in findings)
+    return (
+        f"{planning_prompt(task, tools, planning)}\n\nThis is the plan so far:\n{plan}\nIt was run on stand-ins:\n"
+        f"{listed}\nIf nothing is to be improved write it as it is, else write the whole plan anew, better."
+    )
 
 
 def replan_prompt() -> str:

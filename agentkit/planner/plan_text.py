@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agentkit.errors import PlanError
-from agentkit.planner.base import Step
+from agentkit.planner.base import Plan, Step
 from agentkit.planner.check import problems_of_use
 from agentkit.planner.policy import OnFailure
-from agentkit.planner.tool_use import ToolUse
+from agentkit.planner.tool_use import REFERENCE, Ref, ToolUse
 from agentkit.tools import Registry
 
 _ARGUMENTS = ("with", "arguments", "args")
@@ -93,6 +93,25 @@ class PlanReader:
         if problems:
             raise PlanError("; ".join(problems))
         return use
+
+
+def read_plan(text: str, tools: Registry, limit: int = 32) -> tuple[Plan | None, tuple[str, ...]]:
+    """Return the plan in `text` as a model writes it, None without a step that can run, and what cannot."""
+    reader = PlanReader(tools, OnFailure("isolate"), limit)
+    steps = reader.feed(text)
+    return Plan(tuple(steps), "written by a model") if steps else None, tuple(reader.problems)
+
+
+def written(step: Step) -> str:
+    """Return the line that `PlanReader` reads as `step`."""
+    if step.call is None:
+        return json.dumps({"id": step.id, "task": step.task, "needs": step.needs})
+    arguments = step.call.arguments_with(lambda place, ref: _written(ref))
+    return json.dumps({"id": step.id, "tool": step.call.tool, "with": arguments, "needs": step.needs})
+
+
+def _written(ref: Ref) -> dict[str, Any]:
+    return {REFERENCE: ref.step, "path": ref.path} if ref.path else {REFERENCE: ref.step}
 
 
 class _Objects:

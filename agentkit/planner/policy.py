@@ -30,14 +30,17 @@ class OnFailure:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How a model plans: limits, and what becomes of a step that fails."""
+    """How a model plans: limits, revisions before it runs, and what becomes of a step that fails."""
 
     max_replans: int = 1
     max_steps: int = 32
     concurrency: int | None = None
     on_failure: OnFailure = field(default_factory=lambda: OnFailure("isolate"))
+    refine: int = 0
 
     def __post_init__(self) -> None:
+        if self.refine < 0:
+            raise ConfigError(f"a plan is refined 0 times or more, not {self.refine}")
         if self.max_replans < 0 or self.max_steps < 1 or (self.concurrency is not None and self.concurrency < 1):
             raise ConfigError(
                 "a planner has max_replans of 0 or more, max_steps and concurrency of 1 or more, not "

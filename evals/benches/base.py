@@ -22,6 +22,7 @@ BENCHES: Mapping[str, str] = {
     "compose": "agentkit.evals.benches.compose",
     "dag": "agentkit.evals.benches.dag",
     "intercode": "agentkit.evals.benches.intercode",
+    "latm": "agentkit.evals.benches.latm",
     "ledger": "agentkit.evals.benches.ledger",
     "loop": "agentkit.evals.benches.loop",
     "order-desk": "agentkit.evals.benches.order_desk",

@@ -43,3 +43,41 @@ def test_a_budget_below_the_minimum_is_refused(cli: Cli, definition: Path, provi
     assert code == 4
     assert out.splitlines()[-1].startswith("infeasible: the budget is below the minimum")
     assert provider.requests == []
+
+
+PLAN = """budget: small
+    tools: [find_order, find_customer]
+    planner:
+      fixed:
+        steps:
+          - {id: order, tool: find_order, arguments: {order_id: 7}, retries: 2}
+          - {id: who, tool: find_customer, arguments: {name: {$from: order}}}
+"""
+
+
+def _planned(definition: Path, plan: str) -> None:
+    inline = "{model: main, budget: small, tools: [find_order, find_customer]}"
+    text = definition.read_text()
+    assert inline in text
+    definition.write_text(text.replace(inline, "\n    model: main\n    " + plan.strip()))
+
+
+def test_a_plan_is_run_on_stand_ins_and_priced(cli: Cli, definition: Path, provider: Provider) -> None:
+    _planned(definition, PLAN)
+    code, out, err = cli("run", definition, TASK, "--dry-run")
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert (code, err, provider.requests) == (0, "", [])
+    assert rows["order"] == ["find_order", "$0.00", "3", "yes"]
+    assert rows["all"] == ["$0.00", "4", "2"]
+    quote = json.loads(cli("run", definition, TASK, "--dry-run", "--json").out)
+    assert quote["plan"]["critical_path"] == ["order", "who"] and quote["problems"] == []
+    assert quote["plan"]["calls"]["tool_calls"] == 2
+
+
+def test_a_plan_that_cannot_run_says_why_and_fails(cli: Cli, definition: Path, provider: Provider) -> None:
+    _planned(definition, PLAN.replace("order_id: 7", "order_id: seven"))
+    code, _, err = cli("run", definition, TASK, "--dry-run")
+    assert code == 1 and err.startswith(
+        "cannot run: step 'order': arguments of 'find_order' are wrong: 'order_id'"
+    )
+    assert provider.requests == []

@@ -107,6 +107,8 @@ MEANING = {
     "dangling_candidate": ("8:43", "agents.main.models[1]: 'other' is not one of the models of router"),
     "dangling_entry": ("6:8", "entry: 'other' is not one of the agents; choose from main"),
     "dangling_fitted": ("6:60", "routers.default.fitted.models[1]: 'larg' is not one of the models"),
+    "dangling_maker": ("7:26", "agents.main.tool_making.maker: 'smyth' is not one of the agents"),
+    "maker_of_itself": ("7:26", "agents have each other as tools in a circle: main -> main"),
     "dangling_model": ("6:12", "agents.main.model: 'smal' is not one of the models; did you mean 'small'?"),
     "dangling_order": ("7:22", "routers.default.rules.order[1]: 'larg' is not one of the models"),
     "dangling_router": ("6:13", "agents.main.router: 'default' is not one of the routers; none are defined"),

@@ -280,3 +280,33 @@ async def test_without_tools_there_is_nothing_to_plan() -> None:
     answer = await Agent(backend, planner=LLMPlanner()).run("Hi.", budget=Budget(usd=1))
     assert answer.text == "Hello." and len(backend.requests) == 1
     assert sum(isinstance(s.event, Routed) and bool(s.event.model) for s in answer.trace) == 1
+
+
+async def test_a_plan_is_refined_until_it_no_longer_changes() -> None:
+    started.clear()
+    draft = PLAN.replace('"tool": "total", "with"', '"tool": "total", "needs": ["lamp"], "with"').replace(
+        "lamp", "table"
+    )
+    backend = ScriptedBackend([draft, PLAN, PLAN, "70 dollars."])
+    planner = LLMPlanner(refine=5)
+    answer = await Agent(backend, tools=[price, total], planner=planner).run(TASK, budget="usd=1,tool_calls=9")
+    assert answer.text == "70 dollars." and [item for item, _ in started] == ["lamp", "chair", "total"]
+    shown = backend.requests[1].messages[-1].text
+    assert '"item": "table"' in shown and "3 tool_calls of 9 tool_calls left" in shown
+    assert len(backend.requests) == 4
+    check_answer(answer)
+
+
+@pytest.mark.parametrize(
+    "second", ["no plan at all", PLAN.replace("price", "prize"), BackendUnavailable("m", "gone")]
+)
+async def test_a_revision_that_cannot_run_leaves_the_plan_as_it_was(second: str | Exception) -> None:
+    def reply(request: Request) -> Reply:
+        text = request.messages[-1].text
+        if "It was run on stand-ins" in text:
+            return second
+        return PLAN if "plan the tool calls" in text else "70 dollars."
+
+    planner = LLMPlanner(refine=3, max_replans=0)
+    answer = await Agent(ScriptedBackend(reply), tools=[price, total], planner=planner).run(TASK, budget="usd=1")
+    assert answer.text == "70 dollars." and answer.spent["tool_calls"] == 3
