@@ -151,6 +151,7 @@ class Maker:
         """Ask for a function and test it; None when the model could not answer."""
         said = await self._ask(prompt, scope)
         if said is None:
+            self.emit(Verified(f"make:{assignment.family}", self.model.name, ("there is no whole reply",)))
             return None
         draft = await self._tested(said, assignment, earlier, scope)
         self.emit(Verified(f"make:{assignment.family}", self.model.name, draft.problems))
