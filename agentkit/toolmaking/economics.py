@@ -23,7 +23,7 @@ ENOUGH_USES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Economics:
-    """What a family has cost in nano-dollars: `making` for `makings`, `with_tool` for `uses`, `direct` for the rest.
+    """What a family has cost in nano-dollars: `making` for `makings`, `with_tool` for `uses`, and `direct`.
 
     Makings that gave no tool, `failures`, are part of the price.
     """
