@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentkit.budgets.forecast import MEMORY, Forecast
-from agentkit.costs import Cost
+from agentkit.costs import NANO, Cost
 from agentkit.errors import BackendError
 from agentkit.executor.continuation import MOST_PIECES
 from agentkit.executor.finish_line import ANSWER_TOKENS
@@ -41,7 +41,7 @@ class Quote:
 
     One run of ten spends less than `p10`, and one of ten more than `p90`. None passes `maximum`: the budget's
     limit, or what all turns can cost. A resource absent from `p50`, `p90` or `maximum` has no bound there. `plan`
-    is the plan, if it is known beforehand, on stand-ins; `unread` says which of its steps cannot be read.
+    is the plan, if it is known beforehand, on stand-ins; `problems` says what keeps it from running to its end.
     """
 
     minimum: Cost
@@ -51,12 +51,7 @@ class Quote:
     maximum: Mapping[str, int]
     runs: int
     plan: DryRun | None = None
-    unread: tuple[str, ...] = ()
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What keeps the plan from running as it is."""
-        return (*self.unread, *(self.plan.problems if self.plan else ()))
+    problems: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -151,8 +146,21 @@ def quote(work: Work[Any], history: History, plan: Plan | str | None = None) -> 
         plan = work.planner.plan_of(work.task)
     elif isinstance(plan, str):
         plan, unread = read_plan(plan, Registry(work.tools))
-    dry = None if plan is None else _on_stand_ins(work, plan)
-    return replace(_quote(work, history, dry), plan=dry, unread=unread)
+    if plan is None:
+        return replace(_quote(work, history, None), problems=unread)
+    dry = _on_stand_ins(work, plan)
+    made = _quote(work, history, dry)
+    return replace(made, plan=dry, problems=(*unread, *dry.problems, *_unpaid(work, dry, made.minimum)))
+
+
+def _unpaid(work: Work[Any], dry: DryRun, minimum: Cost) -> Iterator[str]:
+    """Say for which resources the budget, less the final answer that is held, does not pay the calls of a plan."""
+    for name, limit in work.budget.limits().items():
+        if (needed := dry.calls[name] + minimum[name]) > limit:
+            what = (
+                f"${needed / NANO:.6g} of ${limit / NANO:.6g}" if name == "usd" else f"{needed} of {limit} {name}"
+            )
+            yield f"the budget does not pay its calls: they and a final answer take {what}"
 
 
 def _quote(work: Work[Any], history: History, dry: DryRun | None) -> Quote:

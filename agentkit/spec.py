@@ -211,7 +211,7 @@ class StepSpec(Spec):
 
     one_of = ("tool", "task")
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+    id: Text
     tool: ToolName | None = None
     arguments: dict[str, Any] = {}
     """Of the call; {$from: step, path: [key, 0]} in place of a value stands for what that step gave."""

@@ -204,6 +204,9 @@ def test_a_plan_is_given_in_the_definition(tmp_path: Path) -> None:
     plan = planner.plan_of("anything")
     assert plan.concurrency == 2 and [step.needs for step in plan.steps] == [(), ("a",), ("b",)]
     assert plan.steps[0].on_failure == OnFailure("isolate", retries=1) and plan.steps[0].seconds == 3
+    (tmp_path / "app.yaml").write_text(HEAD + STEPS.replace("id: c", "id: c.d"))
+    with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: step id 'c.d': take letters"):
+        load(tmp_path / "app.yaml")
     (tmp_path / "app.yaml").write_text(HEAD + STEPS.replace("needs: [b]", "needs: [d]"))
     with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: .*unknown steps \['d'\] are needed"):
         load(tmp_path / "app.yaml")

@@ -204,8 +204,8 @@ class _OneVoice:
 def _findings_of(job: Job, steps: tuple[Step, ...]) -> tuple[str, ...]:
     """Say what a plan came to on stand-ins: what cannot work, else what its calls cost beside what is left."""
     dry, left = dry_run(Plan(steps, "a draft"), job.tools), job.view().available
-    costs = ", ".join(f"{_amount(name, dry.calls[name])} of {_amount(name, left[name])} left" for name in left)
-    return (*dry.problems, f"its calls cost {costs or 'nothing that is limited'}")
+    costs = [f"{_amount(name, dry.calls[name])} of {_amount(name, left[name])} left" for name in left]
+    return (*dry.problems, f"its calls cost {', '.join(costs) or 'nothing that is limited'}")
 
 
 def _amount(resource: str, amount: int) -> str:

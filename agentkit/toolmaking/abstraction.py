@@ -16,7 +16,7 @@ from agentkit.budgets import Scope
 from agentkit.errors import BudgetError
 from agentkit.toolmaking.example import Example
 from agentkit.toolmaking.made_tool import MadeTool
-from agentkit.toolmaking.maker import Maker, check
+from agentkit.toolmaking.maker import Assignment, Maker, check
 from agentkit.toolmaking.prompts import abstracting_prompt
 from agentkit.toolmaking.proposal import Proposal
 from agentkit.tools.sandbox import Sandbox
@@ -41,9 +41,8 @@ async def distil(solutions: Sequence[Solution], maker: Maker, scope: Scope) -> t
     found: list[MadeTool] = []
     try:
         for solution in solutions:
-            only = (solution.example,)
             prompt = abstracting_prompt(solution.example, solution.code)
-            made = await maker.settle("solution", only, only, prompt, scope)
+            made = await maker.settle(Assignment("solution", (solution.example,), 1), prompt, scope)
             if made is not None:
                 found.append(replace(made, family=Proposal.read(made.code).name))
         return await without_duplicates(found, maker.sandbox, scope)

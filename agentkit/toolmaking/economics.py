@@ -10,22 +10,25 @@ has paid after
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
+from typing import Literal
+
+What = Literal["made", "failed", "used", "direct"]
+"""What was paid for: a making with a tool or without, a task with the tool or without."""
 
 ENOUGH_USES = 3
 """Uses after which a mean price is believed enough to give a tool up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Economics:
-    """What a family has cost, in nano-dollars: `making` of tools, `with_tool` for `uses`, `direct` for `directs`.
+    """What a family has cost in nano-dollars: `making` for `makings`, `with_tool` for `uses`, and `direct`.
 
     Makings that gave no tool, `failures`, are part of the price.
     """
 
+    makings: int = 0
     failures: int = 0
     making: int = 0
     uses: int = 0
@@ -33,15 +36,15 @@ class Economics:
     directs: int = 0
     direct: int = 0
 
-    @classmethod
-    def of(cls, events: Iterable[Mapping[str, Any]]) -> Economics:
-        """Add up the events of one family, as the store keeps them."""
-        totals = {"made": [0, 0], "failed": [0, 0], "used": [0, 0], "direct": [0, 0]}
-        for event in events:
-            total = totals[event["what"]]
-            total[0], total[1] = total[0] + 1, total[1] + event["usd"]
-        (_, made), (failures, failed), (uses, with_tool), (directs, direct) = totals.values()
-        return cls(failures, made + failed, uses, with_tool, directs, direct)
+    def plus(self, what: What, usd: int) -> Economics:
+        """Return them with one more event that was charged with `usd`."""
+        match what:
+            case "used":
+                return replace(self, uses=self.uses + 1, with_tool=self.with_tool + usd)
+            case "direct":
+                return replace(self, directs=self.directs + 1, direct=self.direct + usd)
+        failed = what == "failed"
+        return replace(self, makings=self.makings + 1, failures=self.failures + failed, making=self.making + usd)
 
     @property
     def per_use(self) -> float | None:

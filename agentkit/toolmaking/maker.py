@@ -69,6 +69,20 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a tool is made for: it has to pass on `examples`, of which the maker sees the first `shown` solved."""
+
+    family: str
+    examples: tuple[Example, ...]
+    shown: int
+
+    @property
+    def solved(self) -> tuple[Example, ...]:
+        """The examples that the maker sees with their answers."""
+        return self.examples[: self.shown]
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A proposal with the calls that test it and what those found; the same draft has the same code and calls."""
 
@@ -102,21 +116,20 @@ class Maker:
 
         Raises what the model's run and the budget raise.
         """
-        shown = family.examples[: min(SHOWN, len(family.examples) - 1)]  # one at least is held back
-        return await self.settle(family.name, family.examples, shown, proposing_prompt(shown), scope)
+        shown = min(SHOWN, len(family.examples) - 1)  # one at least is held back
+        assignment = Assignment(family.name, family.examples, shown)
+        return await self.settle(assignment, proposing_prompt(assignment.solved), scope)
 
-    async def settle(
-        self, family: str, examples: Sequence[Example], shown: Sequence[Example], prompt: str, scope: Scope
-    ) -> MadeTool | None:
-        """Have a draft written by `prompt`, and revised until it passes on `examples`; raises as `make` does."""
-        first = await self._draft(family, prompt, examples, shown, None, scope)
+    async def settle(self, assignment: Assignment, prompt: str, scope: Scope) -> MadeTool | None:
+        """Have a draft written by `prompt`, and revised until it passes; raises as `make` does."""
+        first = await self._draft(assignment, prompt, None, scope)
         if first is None:
             return None
 
         async def revise(draft: Draft) -> Draft | None:
             code = draft.proposal.code if draft.proposal else draft.reply
-            again = revising_prompt(shown, code, draft.problems)
-            revised = await self._draft(family, again, examples, shown, draft, scope)
+            again = revising_prompt(assignment.solved, code, draft.problems)
+            revised = await self._draft(assignment, again, draft, scope)
             return None if revised is None or (revised.problems and not draft.problems) else revised
 
         refined = await refine(
@@ -128,35 +141,23 @@ class Maker:
         draft = refined.proposal
         if draft.problems or draft.proposal is None:
             return None
-        demonstrated = zip(examples[:_DEMONSTRATED], draft.calls, strict=False)
+        demonstrated = zip(assignment.examples[:_DEMONSTRATED], draft.calls, strict=False)
         shows = tuple(Demonstration(example.task, call) for example, call in demonstrated)
-        return MadeTool(family, draft.proposal.code, shows)
+        return MadeTool(assignment.family, draft.proposal.code, shows)
 
     async def _draft(
-        self,
-        family: str,
-        prompt: str,
-        examples: Sequence[Example],
-        shown: Sequence[Example],
-        earlier: Draft | None,
-        scope: Scope,
+        self, assignment: Assignment, prompt: str, earlier: Draft | None, scope: Scope
     ) -> Draft | None:
         """Ask for a function and test it; None when the model could not answer."""
         said = await self._ask(prompt, scope)
         if said is None:
+            self.emit(Verified(f"make:{assignment.family}", self.model.name, ("there is no whole reply",)))
             return None
-        draft = await self._tested(said, examples, shown, earlier, scope)
-        self.emit(Verified(f"make:{family}", self.model.name, draft.problems))
+        draft = await self._tested(said, assignment, earlier, scope)
+        self.emit(Verified(f"make:{assignment.family}", self.model.name, draft.problems))
         return draft
 
-    async def _tested(
-        self,
-        said: str,
-        examples: Sequence[Example],
-        shown: Sequence[Example],
-        earlier: Draft | None,
-        scope: Scope,
-    ) -> Draft:
+    async def _tested(self, said: str, assignment: Assignment, earlier: Draft | None, scope: Scope) -> Draft:
         try:
             proposal = Proposal.read(said)
             tool = as_tool(proposal, self.sandbox)
@@ -164,11 +165,12 @@ class Maker:
             return Draft(said, None, problems=(str(error),))
         calls = _kept(earlier, proposal)
         try:
-            calls = calls or await self._calls(proposal, tool, [example.task for example in examples], scope)
+            tasks = [example.task for example in assignment.examples]
+            calls = calls or await self._calls(proposal, tool, tasks, scope)
         except ValueError as error:
             return Draft(said, proposal, problems=(str(error),))
         came = await check(self.sandbox, proposal, calls, scope)
-        return Draft(said, proposal, calls, self._problems(examples, len(shown), came))
+        return Draft(said, proposal, calls, self._problems(assignment, came))
 
     async def _calls(self, proposal: Proposal, tool: Tool, tasks: Sequence[str], scope: Scope) -> tuple[str, ...]:
         """Have each task turned into the arguments of a call; raises ValueError with what is wrong with them."""
@@ -183,13 +185,13 @@ class Maker:
                 raise ValueError(str(error)) from None
         return calls
 
-    def _problems(self, examples: Sequence[Example], shown: int, came: Sequence[Came]) -> tuple[str, ...]:
+    def _problems(self, assignment: Assignment, came: Sequence[Came]) -> tuple[str, ...]:
         """Say which examples fail; the answers of those held back stay unsaid."""
         found: list[str] = []
-        for place, (example, result) in enumerate(zip(examples, came, strict=True)):
+        for place, (example, result) in enumerate(zip(assignment.examples, came, strict=True)):
             if result.failed or not self.accept(result.text, example.answer):
                 gives = f"it fails: {result.text}" if result.failed else f"it gives {result.text[:200]!r}"
-                wants = f"not {example.answer!r}" if place < shown else "which is wrong"
+                wants = f"not {example.answer!r}" if place < assignment.shown else "which is wrong"
                 found.append(f"for the task {example.task[:300]!r} {gives}, {wants}")
         return tuple(found)
 

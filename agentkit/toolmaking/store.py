@@ -6,15 +6,14 @@ The journal is one JSON object a line, appended whole, so several processes may 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
 from agentkit.errors import ConfigError
-from agentkit.toolmaking.economics import Economics
+from agentkit.toolmaking.economics import Economics, What
 from agentkit.toolmaking.made_tool import MadeTool
 
-What = Literal["made", "failed", "used", "direct"]
 _JOURNAL = "journal.jsonl"
 
 
@@ -23,6 +22,8 @@ class ToolStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._families: dict[str, Economics] = {}
+        self._offset = 0
 
     def keep(self, made: MadeTool) -> None:
         """Write `made`; the same tool again is the same file."""
@@ -61,25 +62,38 @@ class ToolStore:
 
     def economics(self, family: str) -> Economics:
         """Return what the tasks of `family` have cost, with the tool and without."""
-        return Economics.of(event for event in self._events() if event["family"] == family)
+        self._read()
+        return self._families.get(family, Economics())
 
     def making_price(self) -> float | None:
         """Return what a making has cost on average, None before the first."""
-        prices = [event["usd"] for event in self._events() if event["what"] in ("made", "failed")]
-        return sum(prices) / len(prices) if prices else None
+        self._read()
+        makings = sum(each.makings for each in self._families.values())
+        return sum(each.making for each in self._families.values()) / makings if makings else None
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
+    def _read(self) -> None:
+        """Count what was added to the journal since it was last read."""
         path = self.folder / _JOURNAL
         if not path.exists():
             return
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                event = json.loads(line)
-                read = {"family": event["family"], "what": event["what"], "usd": int(event["usd"])}
-            except (ValueError, KeyError, TypeError):  # a crash may leave half a line
-                continue
-            if read["what"] in get_args(What):
-                yield read
+        if path.stat().st_size < self._offset:  # it is another one now
+            self._families, self._offset = {}, 0
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):  # somebody is writing it
+                    break
+                self._offset += len(line)
+                self._count(line)
+
+    def _count(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            family, what, usd = event["family"], event["what"], int(event["usd"])
+        except (ValueError, KeyError, TypeError):  # a crash may leave half a line, and the next one goes on in it
+            return
+        if what in get_args(What):
+            self._families[family] = self._families.get(family, Economics()).plus(what, usd)
 
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(f"the tool store {str(self.folder)!r} cannot be written: {error.strerror}")

@@ -170,7 +170,9 @@ def test_a_quote_has_the_fixed_plan_and_its_hard_maximum() -> None:
     assert quote.problems == (
         "step 'b': the result of 'a' has nothing at x; it has customer, lines, paid, total, parent",
     )
-    assert agent.quote("Ship it.", budget="usd=0.002").maximum["usd"] == 2_000_000
+    short = agent.quote("Ship it.", budget="usd=0.003,tool_calls=1")
+    assert short.maximum["usd"] == 3_000_000 and len(short.problems) == 3
+    assert "a final answer take $0.003" in short.problems[1] and "take 2 of 1 tool_calls" in short.problems[2]
 
 
 def test_the_text_of_a_plan_is_quoted_too() -> None:

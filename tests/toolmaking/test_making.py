@@ -33,7 +33,9 @@ def test_a_tool_is_made_once_and_used_from_then_on(tmp_path: Path) -> None:
     made, used = first.tool_making, second.tool_making
     assert made and used and (made.tool, used.tool) == ("backwards", "backwards")
     assert made.making["usd"] == strong.billed["usd"] and not used.making
-    assert used.economics == Economics(0, strong.billed["usd"], 2, cheap.billed["usd"], 0, 0)
+    assert used.economics == Economics(
+        makings=1, making=strong.billed["usd"], uses=2, with_tool=cheap.billed["usd"]
+    )
 
 
 def test_everything_is_in_the_books_of_the_run(tmp_path: Path) -> None:
