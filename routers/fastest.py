@@ -66,8 +66,8 @@ class FastestRouter:
     """Calls the model that is likely the fastest, for models that are all good enough.
 
     What is likely is drawn from what is known (Thompson sampling), so that each is called as often as it may be
-    the fastest, and each once to begin with. Learns from every outcome whose seconds are known, and from a time-out
-    that the call takes longer; other failures say nothing of a latency.
+    the fastest, and each once to begin with. Learns from every outcome whose seconds are known, and from a
+    time-out that the call takes longer; other failures say nothing of a latency.
     """
 
     def __init__(self, *, preferences: Preferences | None = None, seed: int = 0) -> None:
