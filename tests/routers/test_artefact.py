@@ -82,7 +82,7 @@ def test_a_text_that_is_no_utf_8_is_routed_too(artefact: Artefact) -> None:
 @pytest.mark.parametrize("knob", [{"spend": -1.0}, {"spend": float("nan")}, {"quality_per_usd": -1.0}])
 def test_a_knob_below_nought_is_refused(artefact: Artefact, knob: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="must be 0 or more"):
-        artefact.router(**knob)
+        artefact.router(**knob)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="one of"):
         artefact.router(1.0, spend=1.0)
 

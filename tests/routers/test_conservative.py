@@ -63,7 +63,8 @@ class Stream:
 
     def ask(self, usual: float, worth: float | None = None, broken: bool = False) -> None:
         self.worth = self.worth if worth is None else worth
-        query, seen = Query(str(usual), BOUNDS), []
+        query = Query(str(usual), BOUNDS)
+        seen: list[Outcome] = []
         while isinstance(call := self.router.next(query, CARDS, seen, VIEW), Call):
             seen.append(outcome(call.model, *(["no"] if broken and call.model == "new" else [])))
         self.first.append(seen[0].model)
