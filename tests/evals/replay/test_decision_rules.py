@@ -139,6 +139,12 @@ def test_quantiles_hold_the_shares_whatever_the_confidences_mean(
     assert np.abs(np.array(left) - 12 * shares).max() <= 1.01
 
 
+def test_a_replayed_call_takes_as_long_as_it_was_recorded() -> None:
+    table = replace(TABLE.rows([0]), latency=np.array([[2.5, np.nan, 9.0]]))
+    (outcomes,) = Stage.of(table).outcomes
+    assert [outcomes[model].seconds for model in table.models] == [2.5, None, 9.0]
+
+
 def test_costs_are_in_dollars() -> None:
     told = HeldOut({TABLE.texts[0]: TABLE.score[0]}, TABLE.cost[0], TABLE.models)
     (first, *_) = told.estimate(Stage.of(TABLE.rows([0])).queries[0], TABLE.cards())
