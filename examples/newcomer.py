@@ -1,4 +1,4 @@
-"""A new model beside the one in use: tried only with quality that was saved before, and kept once it proves good."""
+"""A new model beside the one in use: tried only with quality saved before, and kept once it proves good."""
 
 import random
 from decimal import Decimal
