@@ -194,9 +194,15 @@ class _Builder:
 def _router(spec: RouterSpec | None) -> Router | None:
     if spec and spec.fitted:
         artefact, spend = load_artefact(spec.fitted.artefact), spec.fitted.usd_per_query
+        wanted = spec.fitted.prefer.preferences if spec.fitted.prefer else None
         if spec.fitted.expected_queries is not None:
-            return artefact.stream(spec.fitted.expected_queries)
-        return artefact.router(spec.fitted.quality_per_usd, spend=None if spend is None else float(spend))
+            return artefact.stream(spec.fitted.expected_queries, preferences=wanted)
+        average = None if spend is None else float(spend)
+        return artefact.router(spec.fitted.quality_per_usd, spend=average, preferences=wanted)
+    if spec and spec.fastest:
+        from agentkit.routers.fastest import FastestRouter
+
+        return FastestRouter(preferences=spec.fastest.prefer.preferences if spec.fastest.prefer else None)
     return RuleRouter(spec.rules.order) if spec and spec.rules else None
 
 

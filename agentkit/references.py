@@ -48,7 +48,7 @@ def _references(spec: AppSpec) -> Iterator[_Reference]:
         for i, model in enumerate(pool.endpoints):
             yield _Reference(("pools", name, "endpoints", i), "models", model, spec.models)
     for name, router in spec.routers.items():
-        place = ("fitted", "models") if router.fitted else ("rules", "order")
+        place = ("rules", "order") if router.rules else ("fitted" if router.fitted else "fastest", "models")
         for i, model in enumerate(router.order):
             yield _Reference(("routers", name, *place, i), "models", model, _callable(spec))
     for name, agent in spec.agents.items():

@@ -23,10 +23,11 @@ from pydantic_core import PydanticCustomError
 
 from agentkit.budgets.length import HIGHEST
 from agentkit.costs import Budget
-from agentkit.model_spec import ModelSpec
+from agentkit.model_spec import Capability, ModelSpec
 from agentkit.policy_spec import PolicySpec
 from agentkit.resilience_spec import HedgeSpec, RetrySpec
 from agentkit.routers.fallback import Trigger
+from agentkit.routers.preferences import Preferences
 from agentkit.spec_parts import (
     FUNCTION,
     Count,
@@ -105,6 +106,34 @@ class RulesSpec(Spec):
     """Models, cheapest first."""
 
 
+class PreferSpec(Spec):
+    """What is wanted beside quality for money: a price of time, and limits on each query with all its calls."""
+
+    quality_per_second: Annotated[float, Field(ge=0), BeforeValidator(number)] = 0.0
+    """The quality, 0 to 1, that a second saved is worth."""
+    usd_at_most: Dollars | None = None
+    """What a query may cost at the worst."""
+    seconds_at_most: Seconds | None = None
+    """How long its calls may be expected to take; models of unknown latency are left out."""
+    needs: tuple[Capability, ...] = ()
+    """What a model must be able to do."""
+
+    @property
+    def preferences(self) -> Preferences:
+        """The same for a router."""
+        usd = None if self.usd_at_most is None else float(self.usd_at_most)
+        return Preferences(self.quality_per_second, usd, self.seconds_at_most, frozenset(self.needs))
+
+
+class FastestSpec(Spec):
+    """Call the model that is likely the fastest, learned on the way; for models that are all good enough."""
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Models to choose from."""
+    prefer: PreferSpec | None = None
+    """Limits on each query."""
+
+
 class FittedSpec(Spec):
     """Call the model whose predicted quality is worth its predicted cost; made by `agentkit eval fit`."""
 
@@ -118,6 +147,8 @@ class FittedSpec(Spec):
     """Instead: the quality, 0 to 1, that a dollar saved is worth."""
     expected_queries: Annotated[int, Field(ge=1)] | None = None
     """Instead: how many queries the dollars of the budget are for; each is worth what is left can afford."""
+    prefer: PreferSpec | None = None
+    """A price of time, and limits on each query."""
 
     @model_validator(mode="after")
     def _refuse_two_knobs(self) -> Self:
@@ -134,16 +165,17 @@ class RouterSpec(Spec):
     """A router; the one key it has is its kind."""
 
     # a new kind of router adds its class above, a field here, and its name to `one_of`
-    one_of = ("rules", "fitted")
+    one_of = ("rules", "fitted", "fastest")
 
     rules: RulesSpec | None = None
     fitted: FittedSpec | None = None
+    fastest: FastestSpec | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
         """The models the router may choose from."""
-        if self.fitted:
-            return self.fitted.models
+        if chosen := self.fitted or self.fastest:
+            return chosen.models
         return self.rules.order if self.rules else ()
 
 

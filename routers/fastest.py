@@ -18,7 +18,6 @@ import random
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from agentkit.errors import ConfigError
 from agentkit.routers.base import Call, Decision, Outcome, Query, Stop
 from agentkit.routers.preferences import Preferences
 from agentkit.types import ModelCard, ScopeView
@@ -60,27 +59,19 @@ class Posterior:
         return [_dot(row, x) for row in self.covariance]
 
 
+_FRESH = Posterior()
+
+
 class FastestRouter:
     """Calls the model that is likely the fastest, for models that are all good enough.
 
-    What is likely is drawn from what is known, so that all are tried as often as they may be the fastest.
-
-    `timeout` is after how many seconds a call is given up, None when never; it then costs `late` times as much,
-    since somebody else has to be asked. Learns from every outcome whose seconds are known, from a time-out that it
-    takes longer. The other failures say nothing of a latency.
+    What is likely is drawn from what is known (Thompson sampling), so that each is called as often as it may be
+    the fastest, and each once to begin with. Learns from every outcome whose seconds are known, and from a
+    time-out that the call takes longer; other failures say nothing of a latency.
     """
 
-    def __init__(
-        self,
-        *,
-        timeout: float | None = None,
-        late: float = 2.0,
-        preferences: Preferences | None = None,
-        seed: int = 0,
-    ) -> None:
-        if timeout is not None and not timeout > 0 or not late >= 1:
-            raise ConfigError(f"a timeout must be above 0 and late at least 1, not {timeout!r} and {late!r}")
-        self.timeout, self.late, self.preferences = timeout, late, preferences or Preferences()
+    def __init__(self, *, preferences: Preferences | None = None, seed: int = 0) -> None:
+        self.preferences = preferences or Preferences()
         self.known: dict[str, Posterior] = {}
         self._random = random.Random(seed)
 
@@ -93,37 +84,31 @@ class FastestRouter:
             self._learn(seen[-1], x)
             if seen[-1].valid:
                 return Stop(len(seen) - 1, "the reply is valid")
-        known = {card.name: self._posterior(card.name).at(x) for card in candidates}
+        known = {card.name: self.known.get(card.name, _FRESH).at(x) for card in candidates}
         left = [
-            (card.name in query.weak, self._expected(*known[card.name]), card.name)
+            (card.name in query.weak, self._drawn(card.name, *known[card.name]), card.name)
             for card in candidates
             if self.preferences.allow(query, card, math.exp(known[card.name][0]), seen, view)
         ]
         replies = [place for place, outcome in enumerate(seen) if outcome.completion is not None]
         if left and not (replies and min(left)[0]):
-            _, seconds, name = min(left)
-            return Call(name, f"expected to take {seconds:.2g} s")
+            name = min(left)[2]
+            seconds = math.exp(known[name][0])
+            return Call(
+                name, f"likely in {seconds:.2g} s" if name in self.known else "its latency is not known yet"
+            )
         if replies:
             return Stop(replies[-1], "no other model is left")
         return Stop(None, "every model failed" if seen else "no model could be called")
 
     def _learn(self, outcome: Outcome, x: Sequence[float]) -> None:
         if outcome.seconds is not None and outcome.error in (None, "timeout"):
-            given_up = outcome.error == "timeout"
-            self._posterior(outcome.model).observe(x, outcome.seconds, given_up=given_up)
+            posterior = self.known.setdefault(outcome.model, Posterior())
+            posterior.observe(x, outcome.seconds, given_up=outcome.error == "timeout")
 
-    def _posterior(self, model: str) -> Posterior:
-        return self.known.setdefault(model, Posterior())
-
-    def _expected(self, mean: float, variance: float) -> float:
-        """Return the expected seconds of a call at a draw of its ln, time-outs at their price."""
-        drawn = self._random.gauss(mean, math.sqrt(max(variance, 0.0)))
-        usual = math.exp(min(drawn + _SPREAD**2 / 2, 40.0))
-        if self.timeout is None:
-            return usual
-        room = (math.log(self.timeout) - drawn) / _SPREAD
-        in_time = usual * _NORMAL.cdf(room - _SPREAD)
-        return in_time + self.late * self.timeout * _NORMAL.cdf(-room)
+    def _drawn(self, model: str, mean: float, variance: float) -> float:
+        """Return ln seconds as they may be; a model that was never called comes first."""
+        return self._random.gauss(mean, math.sqrt(max(variance, 0.0))) if model in self.known else -math.inf
 
 
 def _beyond(a: float) -> tuple[float, float]:

@@ -82,6 +82,18 @@ def test_cascade_routing(run: Run) -> None:
     assert int(right) > 0.85 * int(total) and float(spent.removeprefix("$")) < 0.008
 
 
+def test_preferences(run: Run) -> None:
+    *preferred, fastest = run("preferences.py").splitlines()
+    assert [line.split()[-1] for line in preferred] == ["good", "quick", "quick"]
+    assert int(fastest.split()[0]) >= 9
+
+
+def test_newcomer(run: Run) -> None:
+    early, late, balance = run("newcomer.py").splitlines()
+    assert int(early.split()[0]) <= 8 < 16 <= int(late.split()[0])
+    assert float(balance.split()[1]) > 0
+
+
 def test_compose(run: Run) -> None:
     almanac, station, spent = run("compose.py").splitlines()
     assert almanac == "tool:almanac: adds nothing to what is chosen"

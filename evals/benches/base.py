@@ -31,6 +31,7 @@ BENCHES: Mapping[str, str] = {
     "quote": "agentkit.evals.benches.quote",
     "resilience": "agentkit.evals.benches.resilience",
     "router": "agentkit.evals.benches.router",
+    "rules": "agentkit.evals.benches.rules",
     "startup": "agentkit.evals.benches.startup",
     "streams": "agentkit.evals.benches.streams",
     "tool-retrieval": "agentkit.evals.benches.tool_retrieval",

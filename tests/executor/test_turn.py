@@ -9,6 +9,7 @@ from agentkit.backends.retry import RetryPolicy
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
 from agentkit.errors import (
+    BackendTimeout,
     BackendUnavailable,
     BadRequest,
     NoEligibleModel,
@@ -21,7 +22,8 @@ from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import ToolCall, assistant
 from agentkit.routers import Call
-from agentkit.trace import Retried, Verified
+from agentkit.routers.fastest import FastestRouter, Posterior
+from agentkit.trace import Retried, Routed, Verified
 from agentkit.types import Capabilities, Completion, Request
 from tests.scenario import ANSWER, TASK, agent, card, check_answer, check_books
 
@@ -59,6 +61,20 @@ async def test_a_call_that_does_not_validate_escalates_and_sticks(reply: Complet
         ("nano", False),
     ]
     assert [e.event.step for e in answer.trace if isinstance(e.event, Retried)] == ["main"]
+
+
+async def test_a_router_is_told_how_long_calls_took() -> None:
+    late = BackendTimeout("pico", "total", 1.0)
+    slow = ScriptedBackend(ANSWER, card=card("nano"), delay=0.01)
+    router = FastestRouter()
+    router.known["nano"] = Posterior()  # so that the other one is called first
+    answer = await agent([ScriptedBackend(late, card=card("pico")), slow], router=router, resilience=ONCE).run(
+        TASK
+    )
+    assert answer.text == ANSWER
+    routed = [event.event for event in answer.trace if isinstance(event.event, Routed) and event.event.model]
+    assert [event.model for event in routed] == ["pico", "nano"]
+    assert router.known["nano"].mean[0] < Posterior().mean[0]  # a fraction of a second, and not the usual five
 
 
 async def test_what_was_rejected_does_not_reach_the_conversation() -> None:

@@ -56,7 +56,7 @@ ROUTERS: dict[str, Router] = {
     "utility, with preferences": UtilityRouter(
         ByPrice(), 1.0, preferences=Preferences(0.1, usd=1.0, needs=frozenset({"streaming"}))
     ),
-    "fastest": FastestRouter(timeout=30.0),
+    "fastest": FastestRouter(),
     "conservative": ConservativeRouter(
         RuleRouter(), ByPrice(), {"medium"}, lambda query, outcome: 0.5, most_loss=0.5
     ),

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from agentkit.costs import NANO, Cost
 from agentkit.errors import ConfigError, TableError
 from agentkit.loader import load as load_definition
-from agentkit.routers import Call, Query
+from agentkit.routers import Call, Preferences, Query
 from agentkit.routers.artefact import Artefact, load
 from agentkit.routers.estimators import HEADS
 from agentkit.routers.estimators.recorded import Stage, play
@@ -82,7 +82,7 @@ def test_a_text_that_is_no_utf_8_is_routed_too(artefact: Artefact) -> None:
 @pytest.mark.parametrize("knob", [{"spend": -1.0}, {"spend": float("nan")}, {"quality_per_usd": -1.0}])
 def test_a_knob_below_nought_is_refused(artefact: Artefact, knob: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="must be 0 or more"):
-        artefact.router(**knob)
+        artefact.router(**knob)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="one of"):
         artefact.router(1.0, spend=1.0)
 
@@ -217,6 +217,33 @@ def test_a_stream_is_priced_from_its_first_query_on(artefact: Artefact, dollars:
     view = VIEW._replace(limits=left, available=left)
     decision = artefact.stream(500).next(Query("war empire crown", BOUNDS), TABLE.cards(), (), view)
     assert isinstance(decision, Call) and (decision.model == "large") is dear
+
+
+def test_a_definition_may_prefer_and_limit(artefact: Artefact, tmp_path: Path) -> None:
+    latency = np.tile([1.0, 1.0, 9.0], (200, 1))
+    fit(replace(TABLE, latency=latency), heads=["linear"]).save(tmp_path / "router.safetensors")
+    path, query = tmp_path / "agentkit.yaml", Query("war empire crown", BOUNDS)
+    for prefer, chosen in (
+        ("", "large"),
+        (", prefer: {quality_per_second: 1}", "algebra"),
+        (", prefer: {seconds_at_most: 5}", "algebra"),
+        (", prefer: {usd_at_most: 0.0000000001}", None),
+        (", prefer: {needs: [prefill]}", None),
+    ):
+        path.write_text(DEFINITION.replace("KNOB", f", quality_per_usd: 0{prefer}"))
+        agent = load_definition(path)
+        cards = [backend.card for backend in agent.backends.values()]
+        decision = agent.router.next(query, cards, (), VIEW)
+        assert (decision.model if isinstance(decision, Call) else None) == chosen
+
+
+def test_with_preferences_it_is_never_the_best_single_model_alone(artefact: Artefact) -> None:
+    made = replace(artefact, choice=replace(artefact.choice, over_best=(-0.1, 0.1)))
+    wanted = Preferences(usd=0.0000000005)
+    decision = made.router(preferences=wanted).next(Query("sum", BOUNDS), TABLE.cards(), (), VIEW)
+    assert not isinstance(decision, Call)
+    streamed = made.stream(9, preferences=wanted).next(Query("sum", BOUNDS), TABLE.cards(), (), VIEW)
+    assert not isinstance(streamed, Call)
 
 
 def test_a_definition_may_say_how_many_queries_there_will_be(artefact: Artefact, tmp_path: Path) -> None:

@@ -1,20 +1,30 @@
 """The decision rules that cascade routing and the shadow price are measured against."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from agentkit.costs import NANO, Cost
 from agentkit.evals.baselines import Contender
+from agentkit.evals.baselines.automix import VOTES, AutoMixRouter, automix
 from agentkit.evals.baselines.cascades import cascade_routing, route_only, value_cascade
+from agentkit.evals.baselines.eero import eero, exit_shares, thresholds
 from agentkit.evals.baselines.streams import stream
+from agentkit.evals.baselines.tiers import cheapest_that_succeeds, tiers
 from agentkit.evals.baselines.votes import panels
 from agentkit.evals.replay.folds import folds
 from agentkit.evals.replay.runs import Limit, Run, replay
-from agentkit.routers import VoteRouter
+from agentkit.routers import Estimate, Outcome, Query, VoteRouter
 from agentkit.routers.estimators import Frontier
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import HeldOut
+from agentkit.routers.reservation import Likelihoods
+from agentkit.types import ModelCard
 from tests.routers.estimators.replies import with_replies
 
 TABLE = with_replies(120)
@@ -25,9 +35,29 @@ RULES: dict[str, Contender] = {
     "votes": panels("vote"),
     "weighted votes": panels("weighted vote"),
     "best of": panels("verifier"),
+    "tiers": tiers,
+    "automix": automix(pomdp=True),
+    "automix, threshold": automix(pomdp=False),
+    "eero": eero,
     "stream": stream(),
     "greedy": stream(greedy=True),
 }
+
+
+class Believing:
+    """Believes replies as it is told."""
+
+    def __init__(self, beliefs: list[float]) -> None:
+        self._beliefs = beliefs
+
+    def estimate(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[Estimate]:
+        return [Estimate(0.5, 0.1) for _ in candidates]
+
+    def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:
+        return self._beliefs[: len(seen)]
+
+    def likelihoods(self, model: str) -> Likelihoods:
+        return [(1.0, 1.0)]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +66,7 @@ def runs() -> tuple[Frontier, dict[str, Run]]:
     return arena.frontier, found
 
 
-@pytest.mark.parametrize("other", ["route only", "value cascade", "votes", "weighted votes", "best of"])
+@pytest.mark.parametrize("other", [name for name in RULES if name not in ("cascade routing", "stream", "greedy")])
 def test_cascade_routing_is_above_its_corners(runs: tuple[Frontier, dict[str, Run]], other: str) -> None:
     frontier, found = runs
     assert frontier.area(found["cascade routing"].trail) > frontier.area(found[other].trail)
@@ -66,6 +96,54 @@ def test_a_vote(weighted: bool, chances: tuple[float, float, float], scores: flo
     played = play(VoteRouter(table.models, told if weighted else None), Stage.of(table))
     assert played.score[0] == scores
     assert played.called.sum() == (3 if weighted else 2)
+
+
+def test_tiers_go_from_the_cheapest_to_the_best(runs: tuple[Frontier, dict[str, Run]]) -> None:
+    frontier, found = runs
+    trail = found["tiers"].trail
+    assert trail.cost.mean(axis=1)[[0, -1]] == pytest.approx([frontier.high, trail.cost.mean(axis=1).min()])
+    score = TABLE.score[:5] * 0 + [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.6], [0.0, 0.0, 0.0], [0.4, 0, 1]]
+    labels = cheapest_that_succeeds(replace(TABLE.rows(range(5)), score=score), TABLE.models)
+    assert labels.tolist() == [1, 0, 2, 2, 2]
+
+
+def test_votes_decide_who_is_asked_too() -> None:
+    stage = Stage.of(TABLE.rows([0]))
+    cheap, _, large = TABLE.models
+    for belief, up, calls in ((0.5, {4}, 2), (0.5, {3, 5}, 1), (1.0, {VOTES}, 2), (0.0, {0}, 2)):
+        router = AutoMixRouter(Believing([belief]), cheap, large, frozenset(up))
+        assert play(router, stage).called.sum() == calls
+
+
+def test_the_expected_spend_is_the_budget_at_any_price() -> None:
+    errors, costs = np.array([0.4, 0.3, 0.1]), np.array([1.0, 3.0, 20.0])
+    for budget in (1.0001, 2.0, 7.5, 19.0, 19.999):
+        shares = exit_shares(errors, costs, budget)
+        assert shares.sum() == pytest.approx(1) and shares @ costs == pytest.approx(budget, rel=1e-4)
+
+
+@settings(max_examples=25)
+@given(
+    confidences=arrays(np.float64, (12, 3), elements=st.floats(0, 1), unique=True),
+    first=st.floats(0, 1),
+    second=st.floats(0, 1),
+)
+def test_quantiles_hold_the_shares_whatever_the_confidences_mean(
+    confidences: np.ndarray, first: float, second: float
+) -> None:
+    shares = np.array([first, (1 - first) * second, (1 - first) * (1 - second)])
+    left, going = [], np.ones(12, dtype=bool)
+    for place, threshold in enumerate([*thresholds(confidences, shares), -np.inf]):
+        stops = going & (confidences[:, place] >= threshold)
+        left.append(stops.sum())
+        going &= ~stops
+    assert np.abs(np.array(left) - 12 * shares).max() <= 1.01
+
+
+def test_a_replayed_call_takes_as_long_as_it_was_recorded() -> None:
+    table = replace(TABLE.rows([0]), latency=np.array([[2.5, np.nan, 9.0]]))
+    (outcomes,) = Stage.of(table).outcomes
+    assert [outcomes[model].seconds for model in table.models] == [2.5, None, 9.0]
 
 
 def test_costs_are_in_dollars() -> None:
