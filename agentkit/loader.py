@@ -25,9 +25,9 @@ from agentkit.models import from_spec
 from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, Planner
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
-from agentkit.routers import Router, RuleRouter
+from agentkit.routers import FusionRouter, MultiRoundRouter, Router, RuleRouter, VoteRouter
 from agentkit.routers.artefact import load as load_artefact
-from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PlannerSpec, PythonTool, RouterSpec
+from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PanelSpec, PlannerSpec, PythonTool, RouterSpec
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
@@ -149,12 +149,25 @@ class _Builder:
 
 
 def _router(spec: RouterSpec | None) -> Router | None:
+    if spec and spec.panel:
+        return _panel(spec.panel)
+    if spec and spec.multi_round:
+        return MultiRoundRouter(spec.multi_round.router, spec.multi_round.models, rounds=spec.multi_round.rounds)
     if spec and spec.fitted:
         artefact, spend = load_artefact(spec.fitted.artefact), spec.fitted.usd_per_query
         if spec.fitted.expected_queries is not None:
             return artefact.stream(spec.fitted.expected_queries)
         return artefact.router(spec.fitted.quality_per_usd, spend=None if spend is None else float(spend))
     return RuleRouter(spec.rules.order) if spec and spec.rules else None
+
+
+def _panel(spec: PanelSpec) -> Router:
+    if spec.fuser is not None:
+        return FusionRouter(spec.models, spec.fuser)
+    if spec.artefact is None:
+        return VoteRouter(spec.models)
+    artefact = load_artefact(spec.artefact)
+    return artefact.best_of(spec.models) if spec.by == "verifier" else artefact.vote(spec.models)
 
 
 def _guarded(backend: Backend, spec: ModelSpec) -> Backend:

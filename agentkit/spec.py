@@ -6,7 +6,7 @@ to editors. Whether the names of other entries (a model, a budget, …) exist is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
@@ -130,21 +130,69 @@ class FittedSpec(Spec):
         return self
 
 
+class PanelSpec(Spec):
+    """Ask several models, or one several times, and make one answer of theirs."""
+
+    models: Annotated[tuple[Name, ...], Field(min_length=2)]
+    """Who is asked, in order; one that is named several times needs a temperature."""
+    by: Literal["vote", "weighted_vote", "verifier", "fusion"] = "vote"
+    """Most votes, most votes by log odds, the reply that is believed in most, or one that a model makes."""
+    artefact: Text | None = None
+    """For weighted votes and the verifier: the file that fitting wrote, relative to this one."""
+    fuser: Name | None = None
+    """For fusion: the model that merges the answers."""
+
+    @model_validator(mode="after")
+    def _require_its_parts(self) -> Self:
+        for key, users in (("artefact", ("weighted_vote", "verifier")), ("fuser", ("fusion",))):
+            if (self.by in users) != (getattr(self, key) is not None):
+                raise PydanticCustomError(
+                    "parts_of_panel", "takes {name} with by: {users}, and only then",
+                    {"name": key, "users": " or ".join(users), "key": key if getattr(self, key) else "by"},
+                )  # fmt: skip
+        return self
+
+
+class MultiRoundSpec(Spec):
+    """Have a model think, route sub-queries to others, and answer (Router-R1's protocol)."""
+
+    router: Name
+    """The model that thinks and routes."""
+    models: Annotated[dict[Name, Text], Field(min_length=1)]
+    """By model it may ask: what it is good at."""
+    rounds: PositiveCount = 4
+    """Sub-queries at most."""
+
+
 class RouterSpec(Spec):
     """A router; the one key it has is its kind."""
 
-    # a new kind of router adds its class above, a field here, and its name to `one_of`
-    one_of = ("rules", "fitted")
+    # a new kind of router adds its class above, a field here, its name to `one_of`, and where it names models
+    one_of = ("rules", "fitted", "panel", "multi_round")
 
     rules: RulesSpec | None = None
     fitted: FittedSpec | None = None
+    panel: PanelSpec | None = None
+    multi_round: MultiRoundSpec | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
         """The models the router may choose from."""
+        return tuple(dict.fromkeys(model for _, model in self.named()))
+
+    def named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield where a model is named, and its name."""
+        if self.rules:
+            yield from ((("rules", "order", i), model) for i, model in enumerate(self.rules.order))
         if self.fitted:
-            return self.fitted.models
-        return self.rules.order if self.rules else ()
+            yield from ((("fitted", "models", i), model) for i, model in enumerate(self.fitted.models))
+        if self.panel:
+            yield from ((("panel", "models", i), model) for i, model in enumerate(self.panel.models))
+            if self.panel.fuser:
+                yield ("panel", "fuser"), self.panel.fuser
+        if self.multi_round:
+            yield ("multi_round", "router"), self.multi_round.router
+            yield from ((("multi_round", "models", model), model) for model in self.multi_round.models)
 
 
 def _tool_calls_form(value: object) -> str:

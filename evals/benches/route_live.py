@@ -28,11 +28,11 @@ from agentkit.evals.suites.order_desk.questions import Question
 from agentkit.evals.suites.order_desk.remote import desk_remote
 from agentkit.local_models import LocalBackend
 from agentkit.local_models.zoo import CARDS, folder
-from agentkit.routers import BestOfRouter, FusionRouter, Router, RuleRouter, VoteRouter
+from agentkit.routers import FusionRouter, Router, RuleRouter, VoteRouter
 from agentkit.types import ModelCard
 
 TRAINING, QUESTIONS, PANEL_QUESTIONS = 400, 400, 80
-_QUICK = 20, 6, 3
+_QUICK = 10, 3, 1
 _TRAIN_SEED, _TEST_SEED = 700_001, 820_001
 _RECORDED = "claude-3-5-sonnet-20241022"
 _PANEL = ("pico", "nano", "remote")
@@ -113,9 +113,9 @@ async def _fit(local: Sequence[Backend], card: ModelCard, wrong: Sequence[bool],
         "cascade": artefact.router(spend=spend if least is None else least),
     }
     panels: dict[str, Router] = {"vote": VoteRouter(_PANEL), "fusion": FusionRouter(_PANEL, "remote")}
-    panels["weighted_vote"] = VoteRouter(_PANEL, artefact.estimator)
+    panels["weighted_vote"] = artefact.vote(_PANEL)
     if artefact.cascade:
-        panels["best_of"] = BestOfRouter(_PANEL, artefact.cascade.estimator, judges_calls=True)
+        panels["best_of"] = artefact.best_of(_PANEL)
     turns = len(table.items) / training
     notes = {
         "training_questions": training,

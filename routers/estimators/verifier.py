@@ -79,8 +79,8 @@ class Verifier:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Verifier:
         """Build it from what JSON made of it; raises KeyError when something is missing."""
-        parts = (plain[name] for name in ("own", "post", "next", "evidence"))
-        return cls(*parts, bool(plain.get("calls", False)))
+        calls = bool(plain.get("calls", False))
+        return cls(plain["own"], plain["post"], plain["next"], plain["evidence"], calls)
 
     @property
     def plain(self) -> dict[str, Any]:

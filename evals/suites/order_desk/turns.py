@@ -60,7 +60,7 @@ async def record_turns(desk: Desk, models: Sequence[Backend], questions: Sequenc
 
 
 def _requests(desk: Desk, question: Question) -> list[Request]:
-    """Return what is asked in each turn."""
+    """Return what is asked in each turn, when all goes right."""
     tools = [tool.spec for tool in desk_tools(desk)]
     random.Random(0).shuffle(tools)  # as an agent of the desk offers them
     messages: list[Message] = [system(INSTRUCTIONS), user(question.text)]
