@@ -130,10 +130,10 @@ def _with_files(spec: AppSpec, root: Node) -> AppSpec:
             models[name] = model.model_copy(update={"cache": model.cache.model_copy(update={"path": path})})
     routers = dict(spec.routers)
     for name, router in routers.items():
-        if router.fitted is not None:
-            path = str(_resolve(root, ("routers", name, "fitted", "artefact"))[0])
-            fitted = router.fitted.model_copy(update={"artefact": path})
-            routers[name] = router.model_copy(update={"fitted": fitted})
+        for kind, part in (("fitted", router.fitted), ("panel", router.panel)):
+            if part is not None and part.artefact is not None:
+                path = str(_resolve(root, ("routers", name, kind, "artefact"))[0])
+                routers[name] = router.model_copy(update={kind: part.model_copy(update={"artefact": path})})
     agents = dict(spec.agents)
     for name, agent in agents.items():
         if isinstance(agent.instructions, InstructionsFile):

@@ -23,20 +23,13 @@ from agentkit.executor.resilience import Hedge, Resilience
 from agentkit.model_spec import ModelSpec
 from agentkit.models import from_spec
 from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, Plan, Planner, Step, ToolUse
+from agentkit.planner_spec import PlannerSpec, StepSpec
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
-from agentkit.routers import Router, RuleRouter
+from agentkit.router_spec import PanelSpec, RouterSpec
+from agentkit.routers import FusionRouter, MultiRoundRouter, Router, RuleRouter, VoteRouter
 from agentkit.routers.artefact import load as load_artefact
-from agentkit.spec import (
-    AgentSpec,
-    AgentTool,
-    InstructionsFile,
-    PlannerSpec,
-    PythonTool,
-    RouterSpec,
-    StepSpec,
-    ToolMakingSpec,
-)
+from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, ToolMakingSpec
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
@@ -192,6 +185,10 @@ class _Builder:
 
 
 def _router(spec: RouterSpec | None) -> Router | None:
+    if spec and spec.panel:
+        return _panel(spec.panel)
+    if spec and spec.multi_round:
+        return MultiRoundRouter(spec.multi_round.router, spec.multi_round.models, rounds=spec.multi_round.rounds)
     if spec and spec.fitted:
         artefact, spend = load_artefact(spec.fitted.artefact), spec.fitted.usd_per_query
         wanted = spec.fitted.prefer.preferences if spec.fitted.prefer else None
@@ -204,6 +201,15 @@ def _router(spec: RouterSpec | None) -> Router | None:
 
         return FastestRouter(preferences=spec.fastest.prefer.preferences if spec.fastest.prefer else None)
     return RuleRouter(spec.rules.order) if spec and spec.rules else None
+
+
+def _panel(spec: PanelSpec) -> Router:
+    if spec.fuser is not None:
+        return FusionRouter(spec.models, spec.fuser)
+    if spec.artefact is None:
+        return VoteRouter(spec.models)
+    artefact = load_artefact(spec.artefact)
+    return artefact.best_of(spec.models) if spec.by == "verifier" else artefact.vote(spec.models)
 
 
 def _guarded(backend: Backend, spec: ModelSpec) -> Backend:

@@ -48,9 +48,8 @@ def _references(spec: AppSpec) -> Iterator[_Reference]:
         for i, model in enumerate(pool.endpoints):
             yield _Reference(("pools", name, "endpoints", i), "models", model, spec.models)
     for name, router in spec.routers.items():
-        place = ("rules", "order") if router.rules else ("fitted" if router.fitted else "fastest", "models")
-        for i, model in enumerate(router.order):
-            yield _Reference(("routers", name, *place, i), "models", model, _callable(spec))
+        for keys, model in router.named():
+            yield _Reference(("routers", name, *keys), "models", model, _callable(spec))
     for name, agent in spec.agents.items():
         yield from _references_of(agent, spec, ("agents", name))
     yield _Reference(("entry",), "agents", spec.entry, spec.agents)

@@ -7,7 +7,7 @@ to editors. Whether the names of other entries (a model, a budget, …) exist is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,11 +23,12 @@ from pydantic_core import PydanticCustomError
 
 from agentkit.budgets.length import HIGHEST
 from agentkit.costs import Budget
-from agentkit.model_spec import Capability, ModelSpec
+from agentkit.model_spec import ModelSpec
+from agentkit.planner_spec import PlannerSpec
 from agentkit.policy_spec import PolicySpec
 from agentkit.resilience_spec import HedgeSpec, RetrySpec
+from agentkit.router_spec import RouterSpec
 from agentkit.routers.fallback import Trigger
-from agentkit.routers.preferences import Preferences
 from agentkit.spec_parts import (
     FUNCTION,
     Count,
@@ -98,87 +99,7 @@ ToolChoice = Annotated[
 """An item of an agent's `tools`; text names an entry of the `tools` map, else a built-in tool."""
 
 
-# ---------------------------------------------------------------- routers, budgets, agents
-class RulesSpec(Spec):
-    """Call the first model that fits the budget; go on to the next when its reply does not validate."""
-
-    order: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Models, cheapest first."""
-
-
-class PreferSpec(Spec):
-    """What is wanted beside quality for money: a price of time, and limits on each query with all its calls."""
-
-    quality_per_second: Annotated[float, Field(ge=0), BeforeValidator(number)] = 0.0
-    """The quality, 0 to 1, that a second saved is worth."""
-    usd_at_most: Dollars | None = None
-    """What a query may cost at the worst."""
-    seconds_at_most: Seconds | None = None
-    """How long its calls may be expected to take; models of unknown latency are left out."""
-    needs: tuple[Capability, ...] = ()
-    """What a model must be able to do."""
-
-    @property
-    def preferences(self) -> Preferences:
-        """The same for a router."""
-        usd = None if self.usd_at_most is None else float(self.usd_at_most)
-        return Preferences(self.quality_per_second, usd, self.seconds_at_most, frozenset(self.needs))
-
-
-class FastestSpec(Spec):
-    """Call the model that is likely the fastest, learned on the way; for models that are all good enough."""
-
-    models: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Models to choose from."""
-    prefer: PreferSpec | None = None
-    """Limits on each query."""
-
-
-class FittedSpec(Spec):
-    """Call the model whose predicted quality is worth its predicted cost; made by `agentkit eval fit`."""
-
-    artefact: Text
-    """The file that fitting wrote, relative to this one."""
-    models: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Models to choose from; those the artefact does not know by name are judged by price and quality."""
-    usd_per_query: Dollars | None = None
-    """What a query may cost on average; by default what the best single model of the fitted ones costs."""
-    quality_per_usd: Annotated[float, Field(ge=0), BeforeValidator(number)] | None = None
-    """Instead: the quality, 0 to 1, that a dollar saved is worth."""
-    expected_queries: Annotated[int, Field(ge=1)] | None = None
-    """Instead: how many queries the dollars of the budget are for; each is worth what is left can afford."""
-    prefer: PreferSpec | None = None
-    """A price of time, and limits on each query."""
-
-    @model_validator(mode="after")
-    def _refuse_two_knobs(self) -> Self:
-        knobs = ("usd_per_query", "quality_per_usd", "expected_queries")
-        given = [name for name in knobs if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise PydanticCustomError(
-                "several_given", "takes one of {both}", {"both": " and ".join(given), "key": given[1]}
-            )
-        return self
-
-
-class RouterSpec(Spec):
-    """A router; the one key it has is its kind."""
-
-    # a new kind of router adds its class above, a field here, and its name to `one_of`
-    one_of = ("rules", "fitted", "fastest")
-
-    rules: RulesSpec | None = None
-    fitted: FittedSpec | None = None
-    fastest: FastestSpec | None = None
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The models the router may choose from."""
-        if chosen := self.fitted or self.fastest:
-            return chosen.models
-        return self.rules.order if self.rules else ()
-
-
+# ---------------------------------------------------------------- budgets, agents
 def _tool_calls_form(value: object) -> str:
     return "<by tool>" if isinstance(value, Mapping) else "<count>"
 
@@ -210,70 +131,6 @@ class BudgetSpec(Spec):
     def to_budget(self) -> Budget:
         """Return the budget a run takes."""
         return Budget(**{name: getattr(self, name) for name in type(self).model_fields})
-
-
-class BudgetAwareSpec(Spec):
-    """Verify each answer before it stands; dig deeper or begin again elsewhere while the budget allows (BATS)."""
-
-    proposals: Annotated[int, Field(ge=2, le=100), BeforeValidator(number)] | None = None
-    """Answers that are proposed at most, 4 if not given."""
-
-
-class PlanSpec(Spec):
-    """Have a model plan the tool calls, and run those side by side that do not need each other."""
-
-    when: Literal["always", "pays"] = "always"
-    """Always, or where a plan is likely to be cheaper than a tool loop."""
-    max_steps: PositiveCount | None = None
-    """Steps of a plan at most, 32 if not given."""
-    max_replans: Count | None = None
-    """How often a plan is gone on with at most, once if not given."""
-    concurrency: PositiveCount | None = None
-    """Steps that run at a time, all that are ready if not given."""
-    on_failure: Literal["isolate", "fail_fast"] = "isolate"
-    """What a failed step does to the others: nothing but to those that need its result, or end them."""
-    retries: Count = 0
-    """Further tries of a step that fails."""
-    refine: Count = 0
-    """How often a plan is tried on stand-ins and revised at most before it runs; it ends when nothing changes."""
-
-
-class StepSpec(Spec):
-    """A step of a plan given beforehand: a tool call, or a task for a tool loop."""
-
-    one_of = ("tool", "task")
-
-    id: Text
-    tool: ToolName | None = None
-    arguments: dict[str, Any] = {}
-    """Of the call; {$from: step, path: [key, 0]} in place of a value stands for what that step gave."""
-    task: Text | None = None
-    needs: tuple[str, ...] = ()
-    """Steps that come first, besides those that are referred to."""
-    share: Annotated[float, Field(gt=0, le=1), BeforeValidator(number)] | None = None
-    """The part of what is free that it may spend."""
-    seconds: Seconds = 1.0
-    """How long it is likely to take, beside the others."""
-    on_failure: Literal["isolate", "fail_fast"] = "fail_fast"
-    retries: Count = 0
-
-
-class StepsSpec(Spec):
-    """Carry out these steps for every task; the last one has the answer."""
-
-    steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
-    concurrency: PositiveCount | None = None
-    """Steps that run at a time, all that are ready if not given."""
-
-
-class PlannerSpec(Spec):
-    """How a task is worked on; the one key it has is its kind."""
-
-    one_of = ("budget_aware", "plan", "fixed")
-
-    budget_aware: BudgetAwareSpec | None = None
-    plan: PlanSpec | None = None
-    fixed: StepsSpec | None = None
 
 
 class InstructionsFile(Spec):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import ConfigError, MissingExtra
 from agentkit.routers.base import Router
+from agentkit.routers.best_of import BestOfRouter
 from agentkit.routers.learning import Learner, LearningEstimator, Lessons
 from agentkit.routers.lessons import Verdict, read_lessons
 from agentkit.routers.mixed import MixedRouter
@@ -23,6 +24,7 @@ from agentkit.routers.preferences import Preferences
 from agentkit.routers.rules import RuleRouter
 from agentkit.routers.shadow_price import ShadowPriceRouter
 from agentkit.routers.utility import UtilityRouter
+from agentkit.routers.votes import VoteRouter
 
 if TYPE_CHECKING:
     from agentkit.routers.estimators import Choice, FittedEstimator
@@ -101,6 +103,20 @@ class Artefact:
         forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
         make = partial(self.router, preferences=preferences)
         return ShadowPriceRouter(make, self._learning, expected=expected, forecast=forecast)
+
+    def vote(self, panel: Sequence[str]) -> VoteRouter:
+        """Return the router that has the models of `panel` vote, each with the log odds of its being right."""
+        return VoteRouter(panel, self._learning)
+
+    def best_of(self, panel: Sequence[str]) -> BestOfRouter:
+        """Return the router that asks all of `panel` and takes the reply believed in most.
+
+        Raises ConfigError for an artefact without a verifier of replies.
+        """
+        cascade = self._learning_cascade()
+        if cascade is None:
+            raise ConfigError("this artefact has no verifier; fit one on tables that keep replies, where it pays")
+        return BestOfRouter(panel, cascade.estimator, judges_calls=cascade.estimator.verifier.calls)
 
     def learner(self, verdict: Verdict | None = None) -> Learner:
         """Return a trace sink that has this artefact's routers learn from runs, now and once it is saved.

@@ -49,8 +49,8 @@ class Outcome:
     cost: Cost
     problems: tuple[str, ...] = ()
     error: FailureKind | None = None
-    asked: bool = False
     seconds: float | None = None
+    asked: bool = False
 
     @property
     def valid(self) -> bool:

@@ -40,7 +40,8 @@ class CascadeRouter:
     """Calls by falling reservation value while one is above the best belief in hand.
 
     `quality_per_usd` is λ: how much quality, 0 to 1, a dollar saved is worth. After `most` replies it stops, for a
-    seventh opinion is worth something whenever money is not, and waiting never costs nothing.
+    seventh opinion is worth something whenever money is not, and waiting never costs nothing. Calls of tools that
+    validate are taken as they are, unless the estimator's verifier has learnt to judge them.
     """
 
     def __init__(
@@ -50,15 +51,17 @@ class CascadeRouter:
         *,
         most: int = MOST_REPLIES,
         preferences: Preferences | None = None,
+        judges_calls: bool = False,
     ) -> None:
         self.estimator, self.quality_per_usd, self.most = estimator, quality_per_usd, most
         self.preferences = preferences or Preferences()
+        self.judges_calls = judges_calls
 
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
         """Return the call of highest reservation value, or stop with the answer believed in most."""
-        if seen and seen[-1].valid and _calls_tools(seen[-1]):
+        if seen and seen[-1].valid and _calls_tools(seen[-1]) and not self.judges_calls:
             return Stop(len(seen) - 1, "a call of tools is no answer to judge yet")
         beliefs = self.estimator.judge(query, candidates, seen)
         replies = sum(outcome.completion is not None for outcome in seen)

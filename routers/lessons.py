@@ -98,9 +98,19 @@ class RunReader:
                 continue
             score = 0.0 if one.invalid else float(said) if said is not None and model == run.answered_by else None
             scale = run.turns / one.calls
-            used = (one.nano_usd, one.input_tokens, one.output_tokens, one.seconds)
-            answer = row["text"] if model == run.answered_by else ""
-            lessons.append(Lesson(run.task, model, score, *(scale * part for part in used), answer, run.time))
+            lessons.append(
+                Lesson(
+                    run.task,
+                    model,
+                    score,
+                    nano_usd=scale * one.nano_usd,
+                    input_tokens=scale * one.input_tokens,
+                    output_tokens=scale * one.output_tokens,
+                    seconds=scale * one.seconds,
+                    answer=row["text"] if model == run.answered_by else "",
+                    time=run.time,
+                )
+            )
         return lessons
 
 

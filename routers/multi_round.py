@@ -73,7 +73,7 @@ class MultiRoundRouter:
         if talk.last:
             said = (*said, user(_NOW))
         ask = Ask(said, TURN_TOKENS, True, ENDS, 1.0 if talk.last else 1 / (2 * left + 1))
-        return Call(self.router, "the last turn" if talk.last else f"{left} rounds are left", ask)
+        return Call(self.router, "the last turn" if talk.last else f"rounds left: {left}", ask)
 
     def _can_begin(self, query: Query, candidates: Sequence[ModelCard], view: ScopeView) -> bool:
         pool = any(card.name in self.pool for card in candidates)

@@ -94,6 +94,29 @@ def test_newcomer(run: Run) -> None:
     assert float(balance.split()[1]) > 0
 
 
+def test_multi_round(run: Run) -> None:
+    *routes, text, sums = run("multi_round.py").splitlines()
+    assert routes[1] == "historian: round 1 of 3: When did the Harbour Bridge open?"
+    assert routes[-1] == "stop: answered after 2 rounds"
+    assert (text, sums) == (
+        "The bridge is 94 years old.",
+        "5 calls, $0.000835, the bill is $0.000835",
+    )
+
+
+def test_panels(run: Run) -> None:
+    again, across, merged = run("panels.py").splitlines()
+    assert again == "408 (2 calls, $0.00003)" and across.startswith("408 (3 calls")
+    assert merged == "17 * 24 = 408: the first is right. (3 calls, $0.000099)"
+
+
+def test_learning(run: Run) -> None:
+    assert run("learning.py").splitlines() == [
+        "first cheap, after 3 runs good",
+        "learnt of cheap, good; artefact.save(…) keeps it",
+    ]
+
+
 def test_compose(run: Run) -> None:
     almanac, station, spent = run("compose.py").splitlines()
     assert almanac == "tool:almanac: adds nothing to what is chosen"

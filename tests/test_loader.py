@@ -12,7 +12,7 @@ from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
 from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, SingleStepPlanner
-from agentkit.routers import RuleRouter
+from agentkit.routers import FusionRouter, MultiRoundRouter, RuleRouter, VoteRouter
 
 HEAD = """\
 version: 1
@@ -224,3 +224,26 @@ def test_tool_making_is_asked_for_in_the_definition(tmp_path: Path) -> None:
     (tmp_path / "solved.jsonl").write_text(rows[0])
     with pytest.raises(SpecError, match=r"app\.yaml:\d+:\d+: tools cannot be made: .*give 3 or more"):
         load(tmp_path / "app.yaml")
+
+
+def test_panels_and_rounds(tmp_path: Path) -> None:
+    def router(kind: str) -> object:
+        body = f"routers: {{r: {kind}}}\nagents:\n  desk: {{router: r}}\n"
+        agent = load(write(tmp_path, body))
+        assert list(agent.backends) == ["small", "large"]
+        return agent.router
+
+    vote = router("{panel: {models: [small, small, large]}}")
+    assert isinstance(vote, VoteRouter) and vote.panel == ("small", "small", "large") and vote.estimator is None
+    fusion = router("{panel: {models: [small, small], by: fusion, fuser: large}}")
+    assert isinstance(fusion, FusionRouter) and fusion.fuser == "large"
+    rounds = router("{multi_round: {router: small, models: {large: sums}, rounds: 2}}")
+    assert isinstance(rounds, MultiRoundRouter)
+    assert (rounds.router, rounds.pool, rounds.rounds) == ("small", {"large": "sums"}, 2)
+
+
+def test_panels_that_need_an_artefact(tmp_path: Path) -> None:
+    body = "routers: {{r: {{panel: {{models: [small, large], by: {}, artefact: a.safetensors}}}}}}\n"
+    for by in ("weighted_vote", "verifier"):
+        with pytest.raises(ConfigError, match=r"a\.safetensors does not exist"):
+            load(write(tmp_path, body.format(by) + "agents:\n  desk: {router: r}\n"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
+from zlib import crc32
 
 import anyio
 import anyio.lowlevel
@@ -53,6 +54,22 @@ def calls(*wanted: tuple[str, Mapping[str, Any]], text: str = "") -> Completion:
     """Return the reply that calls tools, given as (name, arguments); the backend numbers the calls."""
     tool_calls = tuple(ToolCall("", name, json.dumps(arguments)) for name, arguments in wanted)
     return Completion(assistant(text, tool_calls), "tool_calls")
+
+
+def errs_on(
+    wrong: Sequence[bool], right: Callable[[Request], Reply], mistaken: Callable[[Request], Reply]
+) -> Callable[[Request], Reply]:
+    """Return a script that errs as a recorded model did: `wrong` says of each recorded item whether it failed.
+
+    A conversation stands for the item that its first user turn hashes to: a question fails always or never.
+    """
+
+    def play(request: Request) -> Reply:
+        asked = next((message.text for message in request.messages if message.role == "user"), "")
+        fails = wrong[crc32(asked.encode("utf-8", "surrogatepass")) % len(wrong)]
+        return mistaken(request) if fails else right(request)
+
+    return play
 
 
 class ScriptedBackend:

@@ -93,9 +93,9 @@ async def _outcome(
         completion, cost = await whole_reply(job, offer, step)
         kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
         problems = problems_of_asked(completion) if asked else _problems(job, completion)
-        outcome, failure = Outcome(model, completion, cost, problems, kind, asked), None
+        outcome, failure = Outcome(model, completion, cost, problems, kind, asked=asked), None
     except BackendError as error:
-        outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked), error
+        outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked=asked), error
         job.emit(Failed(f"model:{model}", str(error)))
     outcome = replace(outcome, seconds=anyio.current_time() - began)
     job.emit(Verified(step, model, outcome.problems))

@@ -30,6 +30,7 @@ BENCHES: Mapping[str, str] = {
     "policies": "agentkit.evals.benches.policies",
     "quote": "agentkit.evals.benches.quote",
     "resilience": "agentkit.evals.benches.resilience",
+    "route-live": "agentkit.evals.benches.route_live",
     "router": "agentkit.evals.benches.router",
     "rules": "agentkit.evals.benches.rules",
     "startup": "agentkit.evals.benches.startup",

@@ -113,6 +113,9 @@ def _view(left: int | None) -> ScopeView:
 
 def _outcome(table: OutcomeTable, row: int, column: int, model: str, nano: int) -> Outcome:
     """Build what a router sees of a recorded call: the text that was kept of it, its usage and its cost."""
+    problems = ("the reply has no answer",) if table.blank(row, model) else ()
+    if table.replies and (whole := table.replies[row].get(model)):
+        return Outcome(model, whole, Cost(usd=nano, requests=1), problems)
     read, written = (float(np.nan_to_num(m[row, column])) for m in (table.input_tokens, table.output_tokens))
     answer = table.answers[row].get(model) if table.answers else None
     text = (table.responses[row].get(model) if table.responses else None) or answer or ""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentkit.types import ModelCard
+from agentkit.types import Completion, ModelCard
 from agentkit.usage import Price
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+T = TypeVar("T")
 _MATRICES = ("score", "cost", "input_tokens", "output_tokens", "latency")
 
 
@@ -45,8 +46,8 @@ class OutcomeTable:
     """Scores and costs of `models` (columns) on `items` (rows); NaN in `score` and `cost` is a pair left out.
 
     `score` is in 0..1, `cost` in dollars, `latency` in seconds; tokens and latency are NaN where unknown.
-    `answers` and `responses` hold by row what is kept of each model's reply. `digest` is the SHA-256 of what was
-    read.
+    `answers` and `responses` hold by row what is kept of each model's reply; `replies` are whole ones, with calls
+    of tools and log-probabilities, of tables that are made in memory. `digest` is the SHA-256 of what was read.
     """
 
     name: str
@@ -60,6 +61,7 @@ class OutcomeTable:
     prices: Mapping[str, Price] = field(default_factory=dict)
     answers: tuple[Mapping[str, str], ...] = ()
     responses: tuple[Mapping[str, str], ...] = ()
+    replies: tuple[Mapping[str, Completion], ...] = ()
     counts: Counts = field(default_factory=Counts)
     digest: str = ""
     blank_is_failure: bool = False
@@ -92,6 +94,7 @@ class OutcomeTable:
             items=tuple(self.items[place] for place in places),
             answers=tuple(self.answers[place] for place in places) if self.answers else (),
             responses=tuple(self.responses[place] for place in places) if self.responses else (),
+            replies=tuple(self.replies[place] for place in places) if self.replies else (),
             **{name: value[places] for name, value in self._matrices().items()},
         )
 
@@ -141,6 +144,7 @@ def join(tables: Sequence[OutcomeTable]) -> OutcomeTable:
         prices=prices,
         answers=_texts([table.answers for table in tables], tables),
         responses=_texts([table.responses for table in tables], tables),
+        replies=_texts([table.replies for table in tables], tables),
         counts=Counts(*(sum(parts) for parts in zip(*(astuple(table.counts) for table in tables), strict=True))),
         blank_is_failure=all(table.blank_is_failure for table in tables),
         digest="+".join(dict.fromkeys(table.digest for table in tables)),
@@ -155,8 +159,8 @@ def _widen(table: OutcomeTable, name: str, models: tuple[str, ...]) -> Floats:
 
 
 def _texts(
-    parts: Sequence[tuple[Mapping[str, str], ...]], tables: Sequence[OutcomeTable]
-) -> tuple[Mapping[str, str], ...]:
+    parts: Sequence[tuple[Mapping[str, T], ...]], tables: Sequence[OutcomeTable]
+) -> tuple[Mapping[str, T], ...]:
     if not any(parts):
         return ()
     return tuple(

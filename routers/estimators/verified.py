@@ -75,7 +75,8 @@ class Cascade:
 
     def router(self, quality_per_usd: float, preferences: Preferences | None = None) -> Router:
         """Return the router at a price of quality."""
-        return CascadeRouter(self.estimator, quality_per_usd, preferences=preferences)
+        judges = self.estimator.verifier.calls
+        return CascadeRouter(self.estimator, quality_per_usd, preferences=preferences, judges_calls=judges)
 
     def spending(self, spend: float, preferences: Preferences | None = None) -> Router:
         """Return the router that spends `spend` dollars a query on average."""
@@ -104,11 +105,12 @@ def fit_cascade(
     table: OutcomeTable, *, features: Callable[[Sequence[str]], Features] = LexicalFeatures.fit
 ) -> Cascade | None:
     """Fit on `table`; None where no reply is kept, or where it is not certain to add to choosing once."""
-    if not any(map(any, (table.answers, table.responses))):
+    if not any(map(any, (table.answers, table.responses, table.replies))):
         return None
     fitted, knob = fit_verified(table, features=features), rates(table)
     stage = rehearsal_stage(fitted.table)
-    trail = rehearse(partial(CascadeRouter, fitted.rehearsal), knob, stage)
+    cascade = partial(CascadeRouter, fitted.rehearsal, judges_calls=fitted.estimator.verifier.calls)
+    trail = rehearse(cascade, knob, stage)
     single = rehearse(partial(UtilityRouter, fitted.held_out), knob, stage)
     frontier = Frontier.of(stage.table.score, stage.table.cost)
     gain = frontier.gain(trail, single)

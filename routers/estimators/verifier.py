@@ -47,13 +47,15 @@ _LEAST = 12  # replies of each kind, right and wrong, below which a model has no
 class Verifier:
     """Coefficients as plain numbers: `own` by model over (prior logit, *signals, 1), `post` and `next` pooled.
 
-    `evidence` has the likelihoods by model; the name "" is the whole pool's, for models never seen.
+    `evidence` has the likelihoods by model; the name "" is the whole pool's, for models never seen. `calls` says
+    that it was fitted on calls of tools, too.
     """
 
     own: Mapping[str, Sequence[float]]
     post: Sequence[float]
     next: Sequence[float]
     evidence: Mapping[str, Likelihoods]
+    calls: bool = False
 
     @classmethod
     def fit(cls, table: OutcomeTable, priors: Floats, *, seed: int = 0) -> Verifier:
@@ -71,12 +73,14 @@ class Verifier:
         known = table.known
         moved = (own_logits - logits)[known]
         evidence = _evidence(moved, table.score[known], np.nonzero(known)[1], table.models)
-        return cls(own, post.tolist(), next_.tolist(), evidence)
+        calls = any(reply.message.tool_calls for row in table.replies for reply in row.values())
+        return cls(own, post.tolist(), next_.tolist(), evidence, calls)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Verifier:
         """Build it from what JSON made of it; raises KeyError when something is missing."""
-        return cls(*(plain[name] for name in ("own", "post", "next", "evidence")))
+        calls = bool(plain.get("calls", False))
+        return cls(plain["own"], plain["post"], plain["next"], plain["evidence"], calls)
 
     @property
     def plain(self) -> dict[str, Any]:

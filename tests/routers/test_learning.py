@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from agentkit.routers.fit import fit
 from agentkit.routers.learning import Learnt
 from agentkit.routers.lessons import Lesson, read_lessons
 from agentkit.trace import JsonlSink
+from agentkit.types import Request
 from tests.routers.estimators.replies import with_replies
 from tests.scenario import agent, card
 
@@ -117,6 +119,11 @@ def test_a_file_that_is_no_trace_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- artefacts that learn
+def says(name: str, share: float) -> Callable[[Request], str]:
+    draw = random.Random(name)
+    return lambda request: "right" if draw.random() < share else "no"
+
+
 def made(artefact: Artefact) -> Agent[str]:
     models = [
         ScriptedBackend("wrong", card=card(name, price)) for name, price in zip(TABLE.models, "128", strict=True)
@@ -156,11 +163,7 @@ async def test_a_trace_is_learnt_from_once(artefact: Artefact, tmp_path: Path) -
 async def test_a_router_is_fitted_on_traces(tmp_path: Path) -> None:
     file = tmp_path / "trace.jsonl"
     for name, price, share in (("small", "1", 0.5), ("large", "9", 1.0)):
-        draw = random.Random(name)
-        backend = ScriptedBackend(
-            lambda request, draw=draw, share=share: "right" if draw.random() < share else "no",
-            card=card(name, price),
-        )
+        backend = ScriptedBackend(says(name, share), card=card(name, price))
         for number in range(40):
             await agent(backend, tools=()).run(f"Question {number}?", trace=JsonlSink(file))
     table = read_traces(file, right)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentkit import Agent, Answer, Budget, Tool
+from agentkit import Agent, Answer, Budget, Scope, Tool
 from agentkit.backends import Backend
 from agentkit.errors import ToolFailed
 from agentkit.evals.suites.order_desk.conversations import INSTRUCTIONS
@@ -16,6 +16,7 @@ from agentkit.evals.suites.order_desk.distractors import distractors
 from agentkit.evals.suites.order_desk.names import Split
 from agentkit.evals.suites.order_desk.questions import ONE_STEP, TWO_STEP, Question, draw_question, is_correct
 from agentkit.evals.suites.order_desk.tools import desk_tools
+from agentkit.routers import Router
 from agentkit.tools.index import ToolSearch
 
 
@@ -36,6 +37,7 @@ def desk_agent(
     crowd: int = 0,
     seed: int = 0,
     tool_search: ToolSearch | None = None,
+    router: Router | None = None,
 ) -> Agent[str]:
     """Return an agent over `desk`; `crowd` tools that have nothing to do with it stand beside the desk's own."""
     rng = random.Random(seed)
@@ -48,6 +50,7 @@ def desk_agent(
         tools=tools,
         max_output_tokens=160,
         tool_search=tool_search,
+        router=router,
     )
 
 
@@ -60,9 +63,11 @@ def draw_questions(desk: Desk, split: Split, count: int, seed: int) -> list[Ques
     return [draw_question(rng, desk, split, kind) for kind in kinds[:count]]
 
 
-async def score(agent: Agent[str], question: Question, budget: Budget | None = None) -> Score:
-    """Ask `question` and compare the value that the answer states."""
-    answer = await agent.run(question.text, budget=budget)
+async def score(
+    agent: Agent[str], question: Question, budget: Budget | None = None, scope: Scope | None = None
+) -> Score:
+    """Ask `question` and compare the value that the answer states; with `scope` it draws from that budget too."""
+    answer = await agent.run(question.text, budget=budget, scope=scope)
     return Score(question, is_correct(question, answer.text), answer.spent.usd, answer)
 
 
