@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 from agentkit.budgets import Scope
 from agentkit.costs import Cost
-from agentkit.errors import ConfigError, ToolError
+from agentkit.errors import BackendError, BudgetError, ConfigError, RoutingError, ToolError
 from agentkit.messages import ToolCall
 from agentkit.refining import refine
 from agentkit.toolmaking.calls import Came, run_calls
@@ -27,13 +27,16 @@ from agentkit.toolmaking.prompts import calling_prompt, proposing_prompt, revisi
 from agentkit.toolmaking.proposal import Proposal
 from agentkit.tools import Tool, parse_arguments
 from agentkit.tools.sandbox import Sandbox
-from agentkit.trace import Event, Verified
+from agentkit.trace import Event, Failed, Verified
 
 CHECK = Cost({"tool_calls": 1, "tool_calls[check_tool]": 1})
 """What one run of the tests is charged with: it takes no model."""
 SHOWN = 3
 """Examples that the model sees solved; LATM shows as many."""
 _DEMONSTRATED = 2
+
+UNMAKABLE = (BudgetError, BackendError, RoutingError, ToolError)
+"""What ends a making: the budget, the models, or a sandbox that cannot be shut."""
 
 Until = Literal["passes", "stable"]
 Accept = Callable[[str, str], bool]
@@ -114,7 +117,7 @@ class Maker:
     async def make(self, family: Family, scope: Scope) -> MadeTool | None:
         """Return a tool that passes on every example of `family`, None when there is none.
 
-        Raises what the model's run and the budget raise.
+        Raises what the model's run and the budget raise before there is a draft.
         """
         shown = min(SHOWN, len(family.examples) - 1)  # one at least is held back
         assignment = Assignment(family.name, family.examples, shown)
@@ -129,7 +132,11 @@ class Maker:
         async def revise(draft: Draft) -> Draft | None:
             code = draft.proposal.code if draft.proposal else draft.reply
             again = revising_prompt(assignment.solved, code, draft.problems)
-            revised = await self._draft(assignment, again, draft, scope)
+            try:
+                revised = await self._draft(assignment, again, draft, scope)
+            except UNMAKABLE as error:  # what there is may do
+                self.emit(Failed(f"make:{assignment.family}", str(error)))
+                return None
             return None if revised is None or (revised.problems and not draft.problems) else revised
 
         refined = await refine(

@@ -16,11 +16,11 @@ import anyio
 
 from agentkit.budgets import Scope
 from agentkit.costs import Cost
-from agentkit.errors import BackendError, BudgetError, ConfigError, RoutingError, ToolError
+from agentkit.errors import ConfigError
 from agentkit.toolmaking.economics import Economics
 from agentkit.toolmaking.example import Family, family_of, read_families
 from agentkit.toolmaking.made_tool import MadeTool
-from agentkit.toolmaking.maker import SHOWN, Accept, Maker, Model, Until, same_text
+from agentkit.toolmaking.maker import SHOWN, UNMAKABLE, Accept, Maker, Model, Until, same_text
 from agentkit.toolmaking.prompts import proposing_prompt
 from agentkit.toolmaking.store import ToolStore
 from agentkit.tools import Tool
@@ -33,7 +33,6 @@ EXPECTED_CALLS = 4
 """Model calls that a making is expected to take while none was observed: function, calls, and both once more."""
 MOST_FAILURES = 2
 """Makings of a family without a tool before no more are tried."""
-_UNMAKABLE = (BudgetError, BackendError, RoutingError, ToolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ class ToolMaking:
             with anyio.move_on_after(None if seconds is None else seconds * self._share):
                 async with scope.share({name: int(left * self._share) for name, left in room.items()}) as share:
                     made = await maker.make(family, share)
-        except _UNMAKABLE as error:
+        except UNMAKABLE as error:
             emit(Failed(f"make:{family.name}", str(error)))
         finally:
             self._under_way.discard(family.name)

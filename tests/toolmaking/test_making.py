@@ -106,6 +106,14 @@ def test_a_revision_that_breaks_a_working_draft_is_not_taken(tmp_path: Path) -> 
     assert agent.run_sync(task("planet"), budget=UNLIMITED).text == "tenalp"
 
 
+def test_at_the_limit_a_draft_that_passes_is_good_enough(tmp_path: Path) -> None:
+    agent, _, strong = workshop(
+        tmp_path, RIGHT, CALLS, RIGHT.replace("word[::-1]", "str(word)[::-1]"), until="stable"
+    )
+    answer = agent.run_sync(task("planet"), budget="usd=1,tool_calls=3")  # of which a making takes one
+    assert answer.text.startswith("tenalp") and len(strong.requests) == 3
+
+
 def test_calls_that_do_not_fit_are_asked_for_again(tmp_path: Path) -> None:
     agent, _, strong = workshop(tmp_path, RIGHT, CALLS.replace("word", "wort"), RIGHT, CALLS)
     assert agent.run_sync(task("planet"), budget=UNLIMITED).text == "tenalp"
