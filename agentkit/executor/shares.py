@@ -2,9 +2,9 @@
 
 When a step starts, what is free is split by the concave allocator (`budgets/allocation.py`) among it and the steps
 that have not started, by their weights; its part is the cap of the scope it runs in. What steps that still run may
-yet spend is not free. A share is a cap and holds nothing, so what a step leaves over is free again when the next one
-starts. A step that uses up its share ends with what it knows, and the plan goes on. Tool calls take no part, since
-their price is known, but for agents and what has a `share` of its own.
+yet spend is not free. A share is a cap and holds nothing, so what a step leaves over is free again when the next
+one starts. A step that uses up its share ends with what it knows, and the plan goes on. Tool calls take no part,
+since their price is known, but for agents and what has a `share` of its own.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ class Step:
 
     `needs` are the ids of steps that come first; a task is given their answers, a call those it refers to, which
     need not be named again. With more than one of `proposals` each answer is verified before it stands
-    (`bats.py`); with `planning` a model plans the task (`llm.py`). What is free when the step starts is split among
-    it and the steps to come by `weight`, which is how hard each is; `share` caps what it may spend as a part of
-    that instead. `seconds` is how long it is likely to take. Of weights and seconds only ratios matter.
+    (`bats.py`); with `planning` a model plans the task (`llm.py`). What is free when the step starts is split
+    among it and the steps to come by `weight`, which is how hard each is; `share` caps what it may spend as a part
+    of that instead. `seconds` is how long it is likely to take. Of weights and seconds only ratios matter.
     """
 
     id: str
