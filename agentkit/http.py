@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -120,6 +121,14 @@ class SseParser:
             self._event = value
 
 
+@dataclass(slots=True)
+class _Shared:
+    """The client of one event loop, and how many calls are under way on it."""
+
+    client: httpx.AsyncClient
+    calls: int = 0
+
+
 class Endpoint:
     """A provider's base URL as seen by the model of `card`."""
 
@@ -137,24 +146,26 @@ class Endpoint:
         self._card, self._base_url, self._headers = card, base_url, dict(headers or {})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
         self._urls: dict[str, httpx.URL] = {}  # kept, since making one costs as much as reading a reply
-        self._client: RunVar[httpx.AsyncClient | None] = RunVar("client", None)
+        self._client: RunVar[_Shared | None] = RunVar("client", None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Send `body` and return the JSON of the answer."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
-        response = await self._send(clock, path, body)
-        try:
-            with clock.reads():
-                content = await response.aread()
-        finally:
-            await _release(response)
+        async with self._lent() as client:
+            response = await self._send(client, clock, path, body)
+            try:
+                with clock.reads():
+                    content = await response.aread()
+            finally:
+                await _release(response)
         return read_json(self._card, content)
 
     async def get(self, path: str) -> Any:
         """Return the JSON that lies at `path`."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
-        with clock.limit():
-            response = await self._open().get(path)
+        async with self._lent() as client:
+            with clock.limit():
+                response = await client.get(path)
         if not response.is_success:
             raise self._refusal(response, response.content)
         return read_json(self._card, response.content)
@@ -162,40 +173,61 @@ class Endpoint:
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[ServerEvent, None]:
         """Send `body` and yield the server-sent events of the answer; closing it closes the connection."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "first_token")
-        response = await self._send(clock, path, body)
-        try:
-            self._expect_event_stream(response)
-            parser = SseParser()
-            with clock.reads():
-                async for chunk in response.aiter_bytes():
-                    for event in parser.feed(chunk):
-                        yield event
-                        clock.advance()
-        finally:
-            await _release(response)
+        async with self._lent() as client:
+            response = await self._send(client, clock, path, body)
+            try:
+                self._expect_event_stream(response)
+                parser = SseParser()
+                with clock.reads():
+                    async for chunk in response.aiter_bytes():
+                        for event in parser.feed(chunk):
+                            yield event
+                            clock.advance()
+            finally:
+                await _release(response)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; the next call opens new ones."""
-        if client := self._client.get():
+        if shared := self._client.get():
             self._client.set(None)
-            await client.aclose()
+            await shared.client.aclose()
 
-    def _open(self) -> httpx.AsyncClient:
-        client = self._client.get()
-        if client is None:
-            client = httpx.AsyncClient(
-                base_url=self._base_url,
-                headers=self._headers,
-                timeout=httpx.Timeout(None, connect=self._timeouts.connect),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-                verify=_trust(),
-                transport=self._transport,
-            )
-            self._client.set(client)
-        return client
+    @asynccontextmanager
+    async def _lent(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+        """Lend this loop's client to a call.
 
-    async def _send(self, clock: _Clock, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        client = self._open()
+        httpcore closes its connections when a cancel scope ends a call. A bare asyncio cancellation may meet it
+        where it then forgets one, so that client takes no further calls and is closed after the last one it has.
+        """
+        shared = self._client.get() or self._open()
+        shared.calls += 1
+        try:
+            yield shared.client
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() > -math.inf and self._client.get() is shared:
+                self._client.set(None)
+            raise
+        finally:
+            shared.calls -= 1
+            if not shared.calls and self._client.get() is not shared:
+                with anyio.move_on_after(1, shield=True):
+                    await shared.client.aclose()
+
+    def _open(self) -> _Shared:
+        client = httpx.AsyncClient(
+            base_url=self._base_url,
+            headers=self._headers,
+            timeout=httpx.Timeout(None, connect=self._timeouts.connect),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            verify=_trust(),
+            transport=self._transport,
+        )
+        self._client.set(shared := _Shared(client))
+        return shared
+
+    async def _send(
+        self, client: httpx.AsyncClient, clock: _Clock, path: str, body: Mapping[str, Any]
+    ) -> httpx.Response:
         try:
             content = json.dumps(body, default=dict, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError) as error:  # NaN, lone surrogates, a schema that is not JSON

@@ -5,9 +5,10 @@
 
 Crowded means that other model calls of the run are under way, so that what they hold comes back. Where none of it
 would come back to this call, since a budget of its own is what is short, there is no wait. The likely cap is the
-predicted quantile of the output length (`budgets/length.py`), and the wanted one where nothing is predicted; what
-it cuts goes on under a new hold (`continuation.py`). With a gate of g, a new call among others leaves room for g
-typical ones: for such pieces.
+predicted quantile of the output length (`budgets/length.py`), and the wanted one where nothing is predicted and
+where the backend is metered: a call that breaks there is billed what it made, so a smaller hold saves nothing.
+What it cuts goes on under a new hold (`continuation.py`). With a gate of g, a new call among others leaves room
+for g typical ones: for such pieces, so only where there is a likely cap.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def admit(job: Job, offer: Offer, ticket: object) -> tuple[Request, Hold]:
         crowded = bool(job.under_way)
         room = (job.scope if crowded else job).view().available
         affordable = offer.cap(room)
-        likely = max(offer.least, job.lengths.likely(offer.kind, wanted))
+        likely = max(offer.least, offer.likely(job.lengths))
         beside = offer.cap(_behind_gate(job, offer, room)) if crowded else affordable
         if crowded and beside < likely and (likely <= affordable or await _may_grow(job, offer, affordable)):
             await anyio.sleep(next(waits))
@@ -62,7 +63,7 @@ async def admit(job: Job, offer: Offer, ticket: object) -> tuple[Request, Hold]:
 def _behind_gate(job: Job, offer: Offer, room: Mapping[str, int]) -> Mapping[str, int]:
     """Return `room` without what the gate keeps free for further pieces; such a piece may use all."""
     typical = 0 if offer.further else job.lengths.typical(offer.kind, offer.request.max_output_tokens)
-    if not (typical and job.gate):
+    if not (typical and job.gate) or offer.likely(job.lengths) == offer.request.max_output_tokens:
         return room
     call = offer.bound.at(typical)
     return {name: left - math.ceil(job.gate * call[name]) for name, left in room.items()}

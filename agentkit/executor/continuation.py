@@ -33,7 +33,7 @@ async def whole_reply(job: Job, offer: Offer, step: str) -> tuple[Completion, Co
     None: they are those of single calls. Raises what `attempt` raises for the first piece.
     """
     wanted = offer.request.max_output_tokens
-    may_ask_again = job.lengths.likely(offer.kind, wanted) < wanted
+    may_ask_again = offer.likely(job.lengths) < wanted
     reply, cost = await persist(job, offer, step)
     made = _made(reply, cost)
     for _ in range(MOST_PIECES - 1):

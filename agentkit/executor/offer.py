@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentkit.backends.base import Backend
+from agentkit.budgets.length import OutputLengths
 from agentkit.costs import Cost
 from agentkit.errors import UnboundedCost
 from agentkit.types import Request
@@ -57,6 +58,11 @@ class Offer:
     def kind(self) -> tuple[str, bool]:
         """What replies are alike in length: those of one model, with tools to call or without."""
         return self.backend.card.name, bool(self.request.tools)
+
+    def likely(self, lengths: OutputLengths) -> int:
+        """Return the output cap that few replies like it pass; a metered backend's is the wanted one."""
+        wanted = self.request.max_output_tokens
+        return wanted if self.backend.card.capabilities.metered else lengths.likely(self.kind, wanted)
 
     def cap(self, available: Mapping[str, int]) -> int:
         """Return the largest output cap that `available` affords, −1 for none."""

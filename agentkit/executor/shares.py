@@ -1,10 +1,10 @@
 """A share of the budget for each step of a plan, so that one step cannot starve the rest.
 
 When a step starts, what is free is split by the concave allocator (`budgets/allocation.py`) among it and the steps
-that have not started; its part is the cap of the scope it runs in. What steps that still run may yet spend is not
-free. A share is a cap and holds nothing, so what a step leaves over is free again when the next one starts. A step
-that uses up its share ends with what it knows, and the plan goes on. Tool calls take no part, since their price
-is known, but for agents and what has a `share` of its own.
+that have not started, by their weights; its part is the cap of the scope it runs in. What steps that still run may
+yet spend is not free. A share is a cap and holds nothing, so what a step leaves over is free again when the next
+one starts. A step that uses up its share ends with what it knows, and the plan goes on. Tool calls take no part,
+since their price is known, but for agents and what has a `share` of its own.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Shares:
 
     def __init__(self, scope: Scope, last: str | None = None) -> None:
         self._scope, self._last = scope, last
-        self._waiting: list[str] = []
+        self._waiting: dict[str, float] = {}  # the weights of the steps that have not started
         self._running: list[Scope] = []
         self._opened: Counter[str] = Counter()
 
     def expect(self, step: Step) -> None:
         """Count `step` among those that a part is kept for; one with a `share` of its own needs none kept."""
         if step.share is None:
-            self._waiting.append(step.id)
+            self._waiting[step.id] = step.weight
 
     async def run(self, job: Job, step: Step, work: Callable[[Job], Awaitable[StepResult]]) -> StepResult:
         """Run `work` within the share of `step`; only the last one raises when that is used up."""
@@ -65,12 +65,11 @@ class Shares:
         if step.share is not None:
             cap = {name: int(room * step.share) for name, room in free.items()}
         else:
-            if step.id not in self._waiting:  # it is tried again
-                self._waiting.append(step.id)
-            claimants = len(self._waiting)
-            units = _UNITS_PER_STEP * claimants
-            share = allocate(weighted([1.0] * claimants), units).units[self._waiting.index(step.id)]
-            self._waiting.remove(step.id)
+            self._waiting.setdefault(step.id, step.weight)  # it may be tried again
+            units = _UNITS_PER_STEP * len(self._waiting)
+            split = allocate(weighted(list(self._waiting.values())), units)
+            share = dict(zip(self._waiting, split.units, strict=True))[step.id]
+            del self._waiting[step.id]
             cap = {name: room * share // units for name, room in free.items()}
         self._opened[step.id] += 1
         tries = self._opened[step.id]

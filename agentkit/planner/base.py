@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -22,8 +23,9 @@ class Step:
 
     `needs` are the ids of steps that come first; a task is given their answers, a call those it refers to, which
     need not be named again. With more than one of `proposals` each answer is verified before it stands
-    (`bats.py`); with `planning` a model plans the task (`llm.py`). `share` caps what the step may spend, as part
-    of what is free when it starts; `seconds` is how long it is likely to take, of which only ratios matter.
+    (`bats.py`); with `planning` a model plans the task (`llm.py`). What is free when the step starts is split
+    among it and the steps to come by `weight`, which is how hard each is; `share` caps what it may spend as a part
+    of that instead. `seconds` is how long it is likely to take. Of weights and seconds only ratios matter.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Step:
     call: ToolUse | None = None
     on_failure: OnFailure = OnFailure()
     share: float | None = None
+    weight: float = 1.0
     seconds: float = 1.0
     planning: Planning | None = None
 
@@ -41,6 +44,8 @@ class Step:
             raise PlanError(f"step id {self.id!r}: take letters, digits, '_' and '-', 40 at most")
         if self.share is not None and not 0 < self.share <= 1:
             raise PlanError(f"step {self.id!r}: a share is above 0 and at most 1, not {self.share!r}")
+        if not 0 < self.weight < math.inf:
+            raise PlanError(f"step {self.id!r}: a weight is above 0, not {self.weight!r}")
         if not self.seconds >= 0:
             raise PlanError(f"step {self.id!r}: seconds must be 0 or more, not {self.seconds!r}")
         if len(set(self.needs)) < len(self.needs):

@@ -29,6 +29,7 @@ from agentkit.local_models import LocalBackend
 from agentkit.local_models.config import LlamaConfig
 from agentkit.local_models.zoo import CARDS, folder
 from agentkit.quote import Quote
+from agentkit.trace import Settled
 from agentkit.types import Completion, Request
 from agentkit.usage import Usage
 
@@ -170,16 +171,25 @@ def _costs(trials: Sequence[Trial]) -> dict[str, float]:
     tools = {receipt.what for receipt in receipts if receipt.what.startswith("tool:")}
     prices = {what.removeprefix("tool:"): LOOK_UP_PRICE for what in tools}
     decoders = {f"model:{name}": _decoder(LlamaConfig.from_folder(folder(name))) for name in CARDS}
-    flops = 0.0
-    for receipt in receipts:
-        if receipt.what in decoders:
-            usage = Usage(receipt.charged["input_tokens"], output_tokens=receipt.charged["output_tokens"])
-            flops += effective_flops(decoders[receipt.what], usage, intensity=H200)
+    calls = [
+        (decoders[event.what], event.usage)
+        for trial in trials
+        for event in (stamped.event for stamped in trial.answer.trace)
+        if isinstance(event, Settled) and event.usage is not None and event.what in decoders
+    ]
+    flops = sum(effective_flops(decoder, usage, intensity=H200) for decoder, usage in calls)
+    whole = sum(effective_flops(decoder, _uncached(usage), intensity=H200) for decoder, usage in calls)
     return {
         "order_desk_cost_usd": fmean(trial.spent for trial in trials) / NANO,
         "order_desk_unified_cost_usd": unified_cost(receipts, prices) / len(trials) / NANO,
         "order_desk_cost_eflops": flops / len(trials),
+        "order_desk_cost_without_cache_eflops": whole / len(trials),
     }
+
+
+def _uncached(usage: Usage) -> Usage:
+    """Return the usage of the same call without the credit for its cached prefix."""
+    return Usage(usage.total_input, output_tokens=usage.total_output)
 
 
 def _decoder(config: LlamaConfig) -> Decoder:

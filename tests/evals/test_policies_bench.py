@@ -149,7 +149,7 @@ async def test_callers_get_by_with_likely_caps_where_not_all_have_room_for_the_w
 @pytest.mark.anyio
 async def test_a_hold_that_is_extended_sends_no_prompt_again() -> None:
     world = scenario(*[call(1_000, 900)] * 3, callers=3, bill="streamed", limit=11_000)
-    extended, without = await played(world, "agentkit_extend"), await played(world)
+    extended, without = await played(world, "agentkit_extend"), await played(world, "agentkit_likely")
     assert (extended.completed, extended.further, extended.billed) == (3, 0, 5_700)
     assert without.further > 0 and without.billed > 5_700
 
@@ -174,6 +174,9 @@ async def test_with_no_room_to_go_on_a_reply_stays_cut() -> None:
         ("agentkit_no_gate", Ask(1_000), Room(1_000 + LIKELY, alone=False, metered=False), LIKELY),
         ("agentkit", Ask(1_000), Room(1_000 + LEAST, alone=True, metered=False), LEAST),
         ("agentkit", Ask(1_000), Room(1_000 + LEAST - 1, alone=True, metered=False), REFUSE),
+        # a metered call waits for its whole cap, and keeps no room for pieces
+        ("agentkit", Ask(1_000), Room(5_000, alone=False, metered=True), WAIT),
+        ("agentkit", Ask(1_000), Room(1_000 + CAP, alone=False, metered=True), CAP),
         # more of a reply that was cut: all that is left of the cap, and no gate
         ("agentkit", Ask(1_500, made=500), Room(6_000, alone=False, metered=False), CAP - 500),
         ("agentkit", Ask(1_500, made=500), Room(1_500 + LIKELY, alone=False, metered=False), LIKELY),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -40,7 +40,12 @@ class Fan:
 
 
 async def fan_out(
-    lengths: Sequence[int], tokens: int, replies: Sequence[Reply] = (), until: float = math.inf, **knobs: object
+    lengths: Sequence[int],
+    tokens: int,
+    replies: Sequence[Reply] = (),
+    until: float = math.inf,
+    bill: Literal["streamed", "full"] = "full",
+    **knobs: object,
 ) -> Fan:
     """Let one agent learn that replies are short, then start one child for each of `lengths` at once.
 
@@ -51,7 +56,7 @@ async def fan_out(
         number = int(request.messages[0].text)
         return replies[number] if replies else "word " * lengths[number]
 
-    model, answers = ScriptedBackend(play, bill="full", delay=0.1), []
+    model, answers = ScriptedBackend(play, bill=bill, delay=0.1), []
     child = Agent(model, max_output_tokens=CAP, **knobs)  # type: ignore[arg-type]  # knobs of the agent
     for _ in range(20):
         child._lengths.observe(("scripted", False), SHORT, cut=False)
@@ -89,6 +94,11 @@ async def test_beside_others_the_likely_cap_is_sent_and_more_calls_run_at_once()
     sharing = await fan_out([SHORT] * 6, 2_800, output_quantile=0.9)
     assert sharing.caps == [CAP] * 2 + [SHORT * 11 // 10] * 4
     assert sharing.seconds < waiting.seconds / 2 and sharing.spent == waiting.spent
+
+
+async def test_a_metered_call_waits_for_its_whole_cap() -> None:
+    fan = await fan_out([SHORT] * 6, 2_800, bill="streamed", output_quantile=0.9, finish_line_gate=40.0)
+    assert fan.caps == [CAP] * 6 and {answer.status for answer in fan.answers} == {"complete"}
 
 
 async def test_what_the_likely_cap_cuts_goes_on() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agentkit.backends.fake import Reply, ScriptedBackend, calls
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget
+from agentkit.errors import PlanError
 from agentkit.planner import Plan, Step
 from agentkit.tools import tool
 from agentkit.trace import Failed
@@ -85,6 +86,19 @@ async def test_what_a_step_leaves_over_flows_on() -> None:
     caps = [request.max_output_tokens for request in backend.requests]
     assert caps[0] == pytest.approx(1_500 / 3, rel=0.05) and caps[1] == pytest.approx(1_500 / 2, rel=0.05)
     assert caps[2] == 1_024
+
+
+async def test_a_step_of_three_times_the_weight_has_three_times_the_share() -> None:
+    planner = Planned(Step("hard", "Hard.", weight=3), Step("end", "End.", ("hard",)))
+    backend = ScriptedBackend("Fine.")
+    await agent(backend, tools=(), planner=planner).run(TASK, budget=Budget(tokens=1_000))
+    assert backend.requests[0].max_output_tokens == pytest.approx(940 * 3 / 4, rel=0.05)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_weight_is_above_0(weight: float) -> None:
+    with pytest.raises(PlanError, match="weight"):
+        Step("hard", "Hard.", weight=weight)
 
 
 async def test_what_a_running_step_may_yet_spend_is_not_given_to_others() -> None:
