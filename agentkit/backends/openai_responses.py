@@ -227,7 +227,10 @@ def _items(message: Message, card: ModelCard) -> Sequence[Mapping[str, Any]]:
     role = "user" if message.role == "system" and not card.capabilities.system else message.role
     if not message.images:
         return [{"role": role, "content": message.text}]
-    pictures = [{"type": "input_image", "image_url": image_address(image)} for image in message.images]
+    # servers that check by the types of OpenAI's client insist on the detail
+    pictures = [
+        {"type": "input_image", "image_url": image_address(image), "detail": "auto"} for image in message.images
+    ]
     text = [{"type": "input_text", "text": message.text}] if message.text else []
     return [{"role": role, "content": [*text, *pictures]}]
 

@@ -100,8 +100,8 @@ def test_images_go_beside_the_text() -> None:
     (turn,) = said(Message("user", "What is this?", images=pictures))
     assert turn["content"] == [
         {"type": "input_text", "text": "What is this?"},
-        {"type": "input_image", "image_url": "data:image/png;base64,iVA="},
-        {"type": "input_image", "image_url": "https://example.org/a.jpg"},
+        {"type": "input_image", "image_url": "data:image/png;base64,iVA=", "detail": "auto"},
+        {"type": "input_image", "image_url": "https://example.org/a.jpg", "detail": "auto"},
     ]
 
 
