@@ -117,6 +117,7 @@ class ResponsesStream:
         self._card = card
         self._completion: Completion | None = None
         self._text = ""
+        self._before = ""
         self._slots: dict[int, int] = {}
         self._arguments: list[str] = []
         self._items: list[Mapping[str, Any]] = []
@@ -137,6 +138,9 @@ class ResponsesStream:
             return []
         data = read_json(self._card, event.data)
         try:
+            if event.data == self._before and (data.get("sequence_number") or 0) > 0:
+                return []  # the same event again: pieces that are merely alike have numbers of their own
+            self._before = event.data
             delta = self._delta(data)
         except WRONG_SHAPE as error:
             raise unreadable(data, self._card, error) from error
