@@ -235,6 +235,12 @@ def test_openai_compatible(run: Run) -> None:
         run("openai_compatible.py")
 
 
+def test_pictures(run: Run) -> None:
+    seen = "70 bytes of image/png and https://example.org/tide.png"
+    names = ("openai", "openai-responses", "anthropic", "gemini")
+    assert run("pictures.py").splitlines() == [f"{name}: {seen}" for name in names]
+
+
 def test_providers(run: Run) -> None:
     *answers, sums = run("providers.py").splitlines()
     assert [answer.split(": ")[0] for answer in answers] == ["openai", "openai-responses", "anthropic", "gemini"]

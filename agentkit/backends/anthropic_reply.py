@@ -124,8 +124,10 @@ class MessageStream:
         return _NOTHING
 
     def _count(self, record: Mapping[str, Any] | None) -> None:
-        """Take the usage so far: it is cumulative, and a field that is null or zero says nothing new."""
-        self._usage |= {name: value for name, value in (record or {}).items() if value}
+        """Take the usage so far: it is cumulative, and a field that is null or zero takes nothing back."""
+        for name, value in (record or {}).items():
+            if value or (value == 0 and name not in self._usage):  # all of a prompt may be from the cache
+                self._usage[name] = value
 
     def _start(self, index: int, head: Mapping[str, Any]) -> Delta:
         if index in self._open and self._open[index].head == head:  # the same event again

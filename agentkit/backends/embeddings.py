@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio
+
 from agentkit.backends.dialect import WRONG_SHAPE, raise_error, unreadable
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.remote import sent_headers
+from agentkit.backends.retry import RetryPolicy
 from agentkit.backends.usage_records import chat_usage
 from agentkit.budgets import Scope
 from agentkit.costs import Cost
@@ -38,7 +42,8 @@ class Embedder(Protocol):
 class RemoteEmbedder:
     """The embedding model of `card` behind POST embeddings, as OpenAI and compatible servers have it.
 
-    `dimensions` shortens the vectors of models that can. The price is that of the card, for input alone.
+    `dimensions` shortens the vectors of models that can. The price is that of the card, for input alone. A call
+    that fails is made again as `retry` says, under a hold of its own.
     """
 
     def __init__(
@@ -49,10 +54,12 @@ class RemoteEmbedder:
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         dimensions: int | None = None,
+        retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.card, self.base_url, self._dimensions = card, base_url, dimensions
+        self._retry = retry or RetryPolicy()
         sent = sent_headers(OpenAIChat(), api_key, headers)
         self._endpoint = Endpoint(card, base_url, headers=sent, timeouts=timeouts, transport=transport)
 
@@ -60,10 +67,10 @@ class RemoteEmbedder:
         """Return the vectors of `texts`, (n, d) float32, each of length 1.
 
         Long lists go in several calls, one after the other, each with a hold of its own. Raises BudgetExceeded or
-        Saturated when one does not fit, BackendError when it fails.
+        Saturated when one does not fit, BackendError when it fails and is not made again.
         """
         np = _numpy()
-        rows = [row for batch in _batches(texts) for row in await self._call(batch, scope)]
+        rows = [row for batch in _batches(texts) for row in await self._persist(batch, scope)]
         vectors: Vectors = np.stack(rows) if rows else np.zeros((0, self._dimensions or 0), np.float32)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return vectors
@@ -72,8 +79,22 @@ class RemoteEmbedder:
         """Close the connections; a later call opens new ones."""
         await self._endpoint.aclose()
 
-    async def _call(self, texts: Sequence[str], scope: Scope) -> list[Vectors]:
+    async def _persist(self, texts: Sequence[str], scope: Scope) -> list[Vectors]:
+        """Make the call, again while the policy, the deadline and the budget allow it."""
         bound = Bound.at_price(sum(map(_most_tokens, texts)), self.card.price)
+        failures = 0
+        while True:
+            try:
+                return await self._call(texts, bound, scope)
+            except BackendError as error:
+                failures += 1
+                left = anyio.current_effective_deadline() - anyio.current_time()
+                pause = self._retry.pause(error, failures, left=left, luck=random.random())
+                if pause is None or bound.affordable_cap(scope.view().available, 0) < 0:
+                    raise
+            await anyio.sleep(pause)
+
+    async def _call(self, texts: Sequence[str], bound: Bound, scope: Scope) -> list[Vectors]:
         if not bound.priced and "usd" in scope.view().available:
             raise UnboundedCost(self.card.name, "its price is unknown")
         hold = await scope.reserve(bound.at(0), what=self.card.name, dispatch=True)

@@ -117,6 +117,7 @@ class ResponsesStream:
         self._card = card
         self._completion: Completion | None = None
         self._text = ""
+        self._before = ""
         self._slots: dict[int, int] = {}
         self._arguments: list[str] = []
         self._items: list[Mapping[str, Any]] = []
@@ -137,6 +138,9 @@ class ResponsesStream:
             return []
         data = read_json(self._card, event.data)
         try:
+            if event.data == self._before and (data.get("sequence_number") or 0) > 0:
+                return []  # the same event again: pieces that are merely alike have numbers of their own
+            self._before = event.data
             delta = self._delta(data)
         except WRONG_SHAPE as error:
             raise unreadable(data, self._card, error) from error
@@ -227,7 +231,10 @@ def _items(message: Message, card: ModelCard) -> Sequence[Mapping[str, Any]]:
     role = "user" if message.role == "system" and not card.capabilities.system else message.role
     if not message.images:
         return [{"role": role, "content": message.text}]
-    pictures = [{"type": "input_image", "image_url": image_address(image)} for image in message.images]
+    # servers that check by the types of OpenAI's client insist on the detail
+    pictures = [
+        {"type": "input_image", "image_url": image_address(image), "detail": "auto"} for image in message.images
+    ]
     text = [{"type": "input_text", "text": message.text}] if message.text else []
     return [{"role": role, "content": [*text, *pictures]}]
 

@@ -4,7 +4,8 @@ Two modes, after Adaptive Orchestration (arXiv 2503.20074, in its published code
 cheapest endpoint, in *capacity mode* they are spread over all of them. A sign of saturation (a call failed, or
 would have to wait) leads to capacity mode at once; after `quiet` seconds without one, cost mode is back. The paper
 weighs endpoints by 1/price in cost mode; ours takes the cheapest outright, since saturation is seen as it happens
-and not every five minutes.
+and not every five minutes. Nor does our capacity mode spread calls blindly: an endpoint that is known to take so
+many calls at once, as it was declared or learnt from refusals, is filled before a dearer one is asked.
 """
 
 from __future__ import annotations
@@ -69,11 +70,18 @@ class Pool:
         self._turn += 1
         turn = self._turn % len(wanted)
         in_turn = wanted[turn:] + wanted[:turn]  # so that equals take turns
-        return min(in_turn, key=lambda e: (e.gate.wait(tokens), e.gate.concurrency.in_flight))
+        floor = min((_price(e) for e in wanted if not self._is_filled_first(e)), default=math.inf)
+        return min(
+            in_turn, key=lambda e: (e.gate.wait(tokens), min(_price(e), floor), e.gate.concurrency.in_flight)
+        )
 
     def has_other(self, failed: Set[str]) -> bool:
         """Tell whether an endpoint is left besides those that `failed`."""
         return any(endpoint.has_other(failed) for endpoint in self.endpoints)
+
+    def _is_filled_first(self, endpoint: Guarded) -> bool:
+        """Whether it is known how many calls it takes, so that they are no risk; a fixed mode spreads them."""
+        return self._mode == "adaptive" and endpoint.gate.concurrency.window < math.inf
 
     async def complete(self, request: Request) -> Completion:
         """Return the whole reply of an endpoint."""

@@ -17,7 +17,7 @@ from agentkit.backends.provider.server import Dialect as Name
 from agentkit.http import Timeouts
 from agentkit.types import Capabilities, ModelCard
 
-CAN = Capabilities(json_schema=True, reasoning_effort=True)
+CAN = Capabilities(json_schema=True, reasoning_effort=True, cache_control=True)
 DIALECTS: Mapping[Name, Dialect] = {
     "openai": OpenAIChat(),
     "openai-responses": OpenAIResponses(),

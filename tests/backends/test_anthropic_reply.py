@@ -215,6 +215,12 @@ def test_a_placeholder_never_wins() -> None:
     assert replay(late, ended(input_tokens=20, output_tokens=7)).usage == Usage(20, output_tokens=7)
 
 
+def test_a_prompt_that_is_all_from_the_cache_is_counted() -> None:
+    cached = {"input_tokens": 0, "cache_read_input_tokens": 2_000, "output_tokens": 1}
+    start = {"type": "message_start", "message": {"usage": cached}}
+    assert replay(start, ended(output_tokens=7)).usage == Usage(0, 2_000, output_tokens=7)
+
+
 @pytest.mark.parametrize("record", [None, {}, {"output_tokens": 3}, {"input_tokens": "5", "output_tokens": 3}])
 def test_a_record_that_cannot_be_believed_is_none(record: Any) -> None:
     assert whole(text("hi"), usage=record).usage is None

@@ -1,6 +1,7 @@
 """Cost bugs that gateways and tracers really had, each with its record and the exact price in nano-dollars.
 
-The issue names where the record is from; `wrong` is what was charged or shown there, in dollars.
+The issue names where the record is from; `wrong` is what was charged or shown there, in dollars, or what its
+mistake makes of the record where it gives no sum. Where it gives no price or no output, these are examples.
 """
 
 from __future__ import annotations
@@ -184,6 +185,82 @@ BUGS: dict[str, Bug] = {
         price("0.8", "4", "0.08", "1"),
         291_600,
         "0.002059",
+    ),
+    "writes and reads told by a gateway cost a tenth: litellm#11364": Bug(
+        chat_usage,
+        {
+            "prompt_tokens": 98_805,
+            "completion_tokens": 5_120,
+            "total_tokens": 103_925,
+            "prompt_tokens_details": {"cached_tokens": 66_360, "cache_creation_tokens": 32_435},
+            "completion_tokens_details": {"reasoning_tokens": 1_710},
+            "cache_read_input_tokens": 66_360,
+            "cache_creation_input_tokens": 32_435,
+        },
+        price("5", "25", "0.5", "6.25"),  # Claude Opus 4.5
+        10 * 5_000 + 66_360 * 500 + 32_435 * 6_250 + 5_120 * 25_000,
+        "0.04708",
+    ),
+    "cached tokens ignored, vLLM: litellm#22984": Bug(
+        chat_usage,
+        {
+            "prompt_tokens": 150_383,
+            "completion_tokens": 304,
+            "total_tokens": 150_687,
+            "prompt_tokens_details": {"text_tokens": None, "cached_tokens": 149_936},
+            "completion_tokens_details": {"reasoning_tokens": 15},
+        },
+        price("1", "4", "0.1"),
+        447 * 1_000 + 149_936 * 100 + 304 * 4_000,
+        "0.151599",
+    ),
+    "cached tokens inside the text tokens, xAI: litellm#19772": Bug(
+        chat_usage,
+        {
+            "prompt_tokens": 616,
+            "completion_tokens": 1,
+            "total_tokens": 617,
+            "prompt_tokens_details": {"text_tokens": 616, "cached_tokens": 615, "audio_tokens": 0},
+        },
+        price("0.2", "0.5", "0.05"),
+        1 * 200 + 615 * 50 + 500,
+        "0.00015445",  # the cached ones at both prices
+    ),
+    "cached pictures taken from the text, which goes below zero: litellm#18768": Bug(
+        gemini_usage,
+        {
+            "promptTokenCount": 9_660,
+            "cachedContentTokenCount": 9_651,
+            "candidatesTokenCount": 10,
+            "totalTokenCount": 9_670,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 9_402},
+                {"modality": "IMAGE", "tokenCount": 258},
+            ],
+            "cacheTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 9_393},
+                {"modality": "IMAGE", "tokenCount": 258},
+            ],
+        },
+        GEMINI_25_PRO,
+        9 * 1_250 + 9_651 * 125 + 10 * 10_000,
+        "0.000995125",
+    ),
+    "cached without details of what, so it is not counted: litellm#16341": Bug(
+        gemini_usage,
+        {
+            "promptTokenCount": 9_660,
+            "cachedContentTokenCount": 9_651,
+            "candidatesTokenCount": 10,
+            "totalTokenCount": 9_670,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 9_402},
+                {"modality": "IMAGE", "tokenCount": 258},
+            ],
+        },
+        GEMINI_25_PRO,
+        9 * 1_250 + 9_651 * 125 + 10 * 10_000,
+        "0.012175",
     ),
     "writes outside the breakdown cost nothing: litellm#42663": Bug(
         anthropic_usage,

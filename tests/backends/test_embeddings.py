@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -14,10 +15,12 @@ import pytest
 from anyio.abc import SocketStream
 
 from agentkit.backends.embeddings import Embedder, RemoteEmbedder
-from agentkit.backends.provider import Provider
+from agentkit.backends.provider import FAULTS, Fault, Provider
+from agentkit.backends.retry import RetryPolicy
 from agentkit.budgets import Ledger, Scope
 from agentkit.costs import Cost
 from agentkit.errors import BackendError, BadResponse, BudgetExceeded, RateLimited, UnboundedCost
+from agentkit.http import Timeouts
 from agentkit.types import ModelCard
 from agentkit.usage import Price
 from tests.backends.server import Conversation, raw
@@ -132,7 +135,7 @@ USAGE = {"prompt_tokens": 3, "total_tokens": 3}
 async def embed(conversation: Conversation, scope: Scope, texts: list[str]) -> Any:
     failure: BackendError | None = None
     async with raw(conversation) as url:
-        embedder = RemoteEmbedder(CARD, base_url=url)
+        embedder = RemoteEmbedder(CARD, base_url=url, retry=RetryPolicy.never())
         try:
             return await embedder.embed(texts, scope)
         except BackendError as error:
@@ -183,6 +186,58 @@ async def test_a_call_that_was_turned_away_costs_a_request_and_nothing_else(scop
     with pytest.raises(RateLimited):
         await embed(answering("429 Slow", {"error": {"message": "slow"}}), scope, ["a"])
     assert scope.view().spent == Cost(requests=1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_whatever_fails_ends_on_time_and_the_books_hold(
+    fault: Fault, provider: Provider, scope: Scope
+) -> None:
+    provider.bill.clear()
+    provider.expect([fault])
+    limits = Timeouts(total=0.4 if fault.startswith("stall") else 10)  # a stall can only end by it
+    address = provider.url("openai")
+    embedder = RemoteEmbedder(CARD, base_url=address, retry=RetryPolicy.never(), timeouts=limits)
+    start = time.monotonic()
+    try:
+        assert (await embedder.embed(["the tide"], scope)).shape == (1, 64)
+        assert fault in ("missing_usage", "doubled_usage")
+    except BackendError:
+        assert fault not in ("missing_usage", "doubled_usage")
+    assert time.monotonic() - start < limits.total + 1
+    await embedder.aclose()
+    (receipt,) = scope.receipts()
+    assert scope.view().held == Cost()
+    assert receipt.charged["usd"] >= provider.billed["usd"]
+    assert receipt.estimated or receipt.charged["usd"] == provider.billed["usd"]
+
+
+async def test_a_call_that_fails_is_made_again_under_a_hold_of_its_own(provider: Provider, scope: Scope) -> None:
+    again = RetryPolicy(first_pause=0.001)
+    embedder = RemoteEmbedder(CARD, base_url=provider.url("openai"), retry=again)
+    for fault in FAULTS:
+        if not fault.startswith("stall"):  # which takes all the time a call has
+            provider.bill.clear()
+            provider.expect([fault])
+            before = len(scope.receipts()), scope.view().spent["usd"]
+            assert (await embedder.embed(["the tide"], scope)).shape == (1, 64)
+            calls = 1 if fault in ("missing_usage", "doubled_usage") else 2
+            assert len(scope.receipts()) - before[0] == calls, fault
+            assert scope.view().spent["usd"] - before[1] >= provider.billed["usd"], fault
+    await embedder.aclose()
+
+
+@pytest.mark.parametrize("short", ["budget", "time"])
+async def test_no_call_is_made_again_without_room_or_time_for_it(provider: Provider, short: str) -> None:
+    room = {"usd": 30_000} if short == "budget" else {}  # for one call, charged in full: nobody said what it used
+    provider.expect(["truncated_stream" if short == "budget" else "rate_limited"] * 2)
+    scope = Ledger.open().scope("app", limits=room)
+    pause = RetryPolicy(first_pause=0.001 if short == "budget" else 60, longest_pause=60)
+    embedder = RemoteEmbedder(CARD, base_url=provider.url("openai"), retry=pause)
+    with anyio.fail_after(30), pytest.raises(BackendError):
+        await embedder.embed(["the tide"], scope)
+    await embedder.aclose()
+    provider.expect([])
+    assert len(scope.receipts()) == 1
 
 
 async def test_an_error_in_a_good_answer_may_be_billed(scope: Scope) -> None:

@@ -13,6 +13,7 @@ from agentkit.backends.dialect import Dialect
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.openai_responses import OpenAIResponses
 from agentkit.errors import BackendError, BackendUnavailable, BadResponse, ContentRefused, Overloaded, RateLimited
+from agentkit.http import ServerEvent
 from agentkit.messages import Image, Message, Native, ToolCall, ToolResult, assistant, system, tool_message, user
 from agentkit.types import Capabilities, ModelCard, Request, ToolSpec
 from agentkit.usage import Usage
@@ -100,8 +101,8 @@ def test_images_go_beside_the_text() -> None:
     (turn,) = said(Message("user", "What is this?", images=pictures))
     assert turn["content"] == [
         {"type": "input_text", "text": "What is this?"},
-        {"type": "input_image", "image_url": "data:image/png;base64,iVA="},
-        {"type": "input_image", "image_url": "https://example.org/a.jpg"},
+        {"type": "input_image", "image_url": "data:image/png;base64,iVA=", "detail": "auto"},
+        {"type": "input_image", "image_url": "https://example.org/a.jpg", "detail": "auto"},
     ]
 
 
@@ -292,3 +293,17 @@ def test_images_are_bounded_by_their_number_not_their_bytes(
     with_images = Request(messages=(Message("user", "x", images=pictures),), max_output_tokens=9)
     without = Request(messages=(user("x"),), max_output_tokens=9)
     assert dialect.input_bound(with_images, its) == dialect.input_bound(without, its) + 2 * tokens
+
+
+def test_an_event_that_comes_again_is_read_once_and_pieces_that_are_alike_are_not() -> None:
+    def said(again: int | None, *, numbered: bool = True) -> str:
+        stream, text = OpenAIResponses().stream(CARD), ""
+        for number, piece in enumerate(("ha", "ha", "ha"), start=1):
+            count = number if numbered else -1
+            event = {"type": "response.output_text.delta", "delta": piece, "sequence_number": count}
+            for _ in range(2 if number == again else 1):
+                text += "".join(delta.text for delta in stream.feed(ServerEvent(json.dumps(event))))
+        return text
+
+    assert [said(again) for again in (None, 1, 2, 3)] == ["hahaha"] * 4
+    assert said(None, numbered=False) == "hahaha"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -40,18 +41,29 @@ async def test_cost_mode_takes_the_cheapest_and_equals_take_turns() -> None:
 
 
 async def test_saturation_spreads_calls_and_quiet_brings_them_back() -> None:
+    pool = Pool("m", [endpoint("cheap", most=math.inf), endpoint("dear", "5", most=9)], quiet=30)
+    assert pool.choose(10, {"cheap"}).card.name == "dear" and pool.mode == "capacity"
+    assert chosen(pool, 10) == {"cheap": 5, "dear": 5}  # what the cheap one takes is not known
+    await anyio.sleep(31)
+    assert chosen(pool, 10) == {"cheap": 10}
+
+
+async def test_what_is_known_to_be_free_is_filled_before_a_dearer_one_is_asked() -> None:
     cheap, dear = endpoint("cheap"), endpoint("dear", "5", most=9)
-    pool = Pool("m", [cheap, dear], quiet=30)
+    pool = Pool("m", [dear, cheap])
     passages = [await pool.choose(10).gate.enter(10, 60) for _ in range(6)]
     assert (cheap.gate.concurrency.in_flight, dear.gate.concurrency.in_flight) == (2, 4)
     assert pool.mode == "capacity"
-    for passage in passages[:2]:
-        cheap.gate.leave(passage, None)
-    for passage in passages[2:]:
-        dear.gate.leave(passage, None)
-    assert chosen(pool, 10)["dear"] == 5  # it is still in capacity mode
-    await anyio.sleep(31)
+    cheap.gate.leave(passages[0], None)
     assert chosen(pool, 10) == {"cheap": 10}
+    await cheap.gate.enter(10, 60)
+    assert chosen(pool, 10) == {"dear": 10}
+
+
+async def test_a_limit_that_is_known_of_the_dearer_one_draws_no_calls_to_it() -> None:
+    pool = Pool("m", [endpoint("dear", "5"), endpoint("cheap", most=math.inf)])
+    pool.choose(10, {"cheap"})
+    assert chosen(pool, 10) == {"cheap": 5, "dear": 5}
 
 
 async def test_a_failed_endpoint_is_left_for_another_at_once() -> None:

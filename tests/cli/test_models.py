@@ -134,10 +134,11 @@ def test_each_provider_is_asked_for_what_is_never_billed(cli: Cli, folder: Path)
         shown = json.loads(cli("models", "models.yaml", "--check", "--json").out)["models"]
     assert result.code == 0
     assert rows(result.out)["good"][-3:][1:] == ["ms", "answers"]
-    assert asked == ["/v1/models Bearer swordfish-swordfish"] * 2
+    assert asked == ["/v1/models Bearer swordfish-swordfish"] * 4  # the second of a check is timed
     assert "HTTP 401" in shown["bad"]["health"] and "swordfish" not in shown["bad"]["health"]
     assert shown["gone"]["health"].startswith("cannot be reached")
     assert shown["good"]["latency_ms"] > 0
+    assert shown["bad"]["latency_ms"] is shown["gone"]["latency_ms"] is None
     assert (shown["azure"]["health"], shown["azure"]["latency_ms"]) == ("not asked", None)
     assert (shown["here"]["health"], shown["here"]["latency_ms"]) == ("on this machine", None)
     assert (shown["some"]["health"], shown["some"]["latency_ms"]) == ("2 of 3 answer", None)

@@ -53,8 +53,8 @@ class Brain:
     def answer(self, face: Face, asked: Asked) -> Exchange:
         """Return the reply to a request, or the refusal, with what goes wrong on the way."""
         fault = next(self._faults)
-        if fault and (problem := REFUSALS.get(fault)):
-            return self.refusal(face, problem, REASONS[problem], fault)
+        if (refused := self._refused(face, fault)) is not None:
+            return refused
         name = asked.model if asked.model in self.models else ANY
         if name not in self.models:
             return self.refusal(face, "unknown", f"there is no model {asked.model!r}")
@@ -77,11 +77,17 @@ class Brain:
         headers = {} if pause is None else face.pause_headers(pause)
         return Exchange((body,), face.statuses[problem], headers=headers, length=len(body))
 
-    def embed(self, body: Mapping[str, Any], texts: Sequence[str]) -> Exchange:
-        """Return the embeddings of `texts`."""
-        made = embeddings(body, texts)
-        self._charge("openai-embeddings", body["model"], Usage(sum(map(words, texts))), None)
-        return whole(made, 0.0)
+    def embed(self, face: Face, body: Mapping[str, Any], texts: Sequence[str]) -> Exchange:
+        """Return the embeddings of `texts`, or what goes wrong instead."""
+        made, fault = embeddings(body, texts), next(self._faults)
+        if (refused := self._refused(face, fault)) is not None:
+            return refused
+        self._charge("openai-embeddings", body["model"], Usage(sum(map(words, texts))), fault)
+        return whole(made, 0.0, fault)
+
+    def _refused(self, face: Face, fault: Fault | None) -> Exchange | None:
+        problem = REFUSALS.get(fault) if fault else None
+        return None if problem is None else self.refusal(face, problem, REASONS[problem], fault)
 
     def _charge(self, dialect: str, model: str, usage: Usage, fault: Fault | None) -> None:
         priced = self.models.get(model) or self.models.get(ANY) or Model("")

@@ -149,7 +149,7 @@ class Provider:
     async def _embed(self, request: Request) -> Played:
         try:
             body = await self._body(request)
-            return Played(self._brain.embed(body, texts_of(body)))
+            return Played(self._brain.embed(ChatFace(), body, texts_of(body)))
         except UNREADABLE as error:
             return Played(self._brain.refusal(ChatFace(), "invalid", unreadable(error)))
 

@@ -109,7 +109,12 @@ def messages(provider: Provider, model: str, cap: int, stream: bool) -> Seen:
     client = anthropic.Anthropic(base_url=provider.origin, api_key="key", max_retries=0)
     ask: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "user", "content": TASK}],
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": TASK, "cache_control": {"type": "ephemeral"}}],
+            }
+        ],
         "max_tokens": cap,
         "tools": [{"name": name, "input_schema": _SCHEMA} for name in TOOLS],
     }

@@ -17,13 +17,8 @@ def ask(
     provider: Provider, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
 ) -> tuple[int, Any]:
     """Return the status and the JSON of the answer."""
-    connection = HTTPConnection(urlsplit(provider.origin).netloc, timeout=5)
-    try:
-        connection.request(method, path, body, dict(headers))
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
+    status, said = _answer(provider, method, path, body, headers)
+    return status, json.loads(said)
 
 
 def post(provider: Provider, path: str, body: Mapping[str, Any]) -> Any:
@@ -31,3 +26,22 @@ def post(provider: Provider, path: str, body: Mapping[str, Any]) -> Any:
     status, said = ask(provider, "POST", path, json.dumps(body).encode(), VERSION)
     assert status == 200, said
     return said
+
+
+def events(provider: Provider, path: str, body: Mapping[str, Any]) -> list[str]:
+    """Return the data of the events of a streamed answer."""
+    status, said = _answer(provider, "POST", path, json.dumps(body).encode(), VERSION)
+    assert status == 200, said
+    return [line[6:].rstrip("\r") for line in said.decode().split("\n") if line.startswith("data: ")]
+
+
+def _answer(
+    provider: Provider, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+) -> tuple[int, bytes]:
+    connection = HTTPConnection(urlsplit(provider.origin).netloc, timeout=5)
+    try:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
