@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -184,7 +184,7 @@ class Agent(Generic[T]):
         is raised where the events are read.
         """
         feed: Feed[Event | Answer[T]] = Feed()
-        work = replace(self._work(task, budget, history, context, scope, trace), listener=feed.put)
+        work = self._work(task, budget, history, context, scope, trace, listener=feed.put)
 
         async def go() -> None:
             failure: Exception | None = None
@@ -244,6 +244,7 @@ class Agent(Generic[T]):
         context: object,
         scope: Scope | None,
         trace: Sink | None,
+        listener: Callable[[Event], None] | None = None,
     ) -> Work[T]:
         if not isinstance(task, str):
             raise ConfigError(f"a task is text, not {type(task).__name__}; history= takes messages")
@@ -273,6 +274,7 @@ class Agent(Generic[T]):
             nested=nested,
             ledger_url=settings.ledger,
             sinks=tuple(sinks),
+            listener=listener,
             tool_search=self.tool_search,
             lengths=self._lengths,
             gate=self._gate,
