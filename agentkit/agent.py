@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,8 +68,8 @@ class Agent(Generic[T]):
 
     Where model calls of a run share too little for the whole cap of each, a new one is sent with the cap that a
     share `output_quantile` of earlier replies kept within, and what it cuts goes on in a further call; at 1, and
-    where a broken call is billed no more than it made, it waits for the room of the whole cap instead. `finish_line_gate` is how many typical calls such a new one leaves
-    room for, so that the last ones can be gone on with.
+    where a broken call is billed no more than it made, it waits for the room of the whole cap instead.
+    `finish_line_gate` is how many typical calls such a new one leaves room for, so that the last ones can go on.
 
     Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
@@ -187,7 +187,7 @@ class Agent(Generic[T]):
         is raised where the events are read.
         """
         feed: Feed[Event | Answer[T]] = Feed()
-        work = replace(self._work(task, budget, history, context, scope, trace), listener=feed.put)
+        work = self._work(task, budget, history, context, scope, trace, listener=feed.put)
 
         async def go() -> None:
             failure: Exception | None = None
@@ -249,6 +249,7 @@ class Agent(Generic[T]):
         context: object,
         scope: Scope | None,
         trace: Sink | None,
+        listener: Callable[[Event], None] | None = None,
     ) -> Work[T]:
         if not isinstance(task, str):
             raise ConfigError(f"a task is text, not {type(task).__name__}; history= takes messages")
@@ -278,6 +279,7 @@ class Agent(Generic[T]):
             nested=nested,
             ledger_url=settings.ledger,
             sinks=tuple(sinks),
+            listener=listener,
             tool_search=self.tool_search,
             lengths=self._lengths,
             gate=self._gate,

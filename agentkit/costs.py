@@ -21,12 +21,13 @@ MAX_AMOUNT = 2**62
 RESOURCES = (
     "usd", "tokens", "input_tokens", "output_tokens", "requests", "tool_calls", "gpu_us", "kv_byte_seconds",
 )  # fmt: skip
+_USUAL = frozenset(RESOURCES)
 _RESOURCE = re.compile(
     r"(?:usd|tokens|input_tokens|output_tokens|requests|gpu_us|kv_byte_seconds|tool_calls(\[[^\[\]]+\])?)"
 )
 
 
-@lru_cache(maxsize=1024)  # asked for every amount of every cost
+@lru_cache(maxsize=1024)
 def is_resource(name: str) -> bool:
     """Tell whether `name` is a dimension of the ledger, `tool_calls[NAME]` included."""
     return _RESOURCE.fullmatch(name) is not None
@@ -51,7 +52,7 @@ class Cost(Mapping[str, int]):
     def __init__(self, amounts: Mapping[str, int] | None = None, /, **named: int) -> None:
         merged = {**amounts, **named} if amounts else named
         for name, amount in merged.items():
-            if not is_resource(name):
+            if name not in _USUAL and not is_resource(name):
                 raise ValueError(
                     f"{name!r} is not a resource; resources are {', '.join(RESOURCES)} and tool_calls[NAME]"
                 )
@@ -90,7 +91,10 @@ class Cost(Mapping[str, int]):
         return f"Cost({', '.join(f'{k}={v}' for k, v in sorted(self._amounts.items()))})"
 
     def __add__(self, other: Mapping[str, int]) -> Cost:
-        return Cost({name: self[name] + other.get(name, 0) for name in {*self, *other}})
+        amounts = self._amounts.copy()
+        for name, amount in other.items():
+            amounts[name] = amounts.get(name, 0) + amount
+        return Cost(amounts)
 
     def minus(self, other: Mapping[str, int]) -> Cost:
         """Return self − other, no amount below 0: what of self lies above `other`."""

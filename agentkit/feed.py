@@ -28,14 +28,14 @@ class Feed(Generic[T]):
     def put(self, item: T) -> None:
         """Append an item."""
         self._items.append(item)
-        if self._news is not None and not self._news.is_set():
-            self._news.set()
+        if self._news is not None:
+            self._wake(self._news)
 
     def close(self, failure: Exception | None = None) -> None:
         """Say that no more items come, and what goes wrong when they have been read."""
         self._closed, self._failure = True, failure
         if self._news is not None:
-            self._news.set()
+            self._wake(self._news)
 
     async def read(self) -> AsyncGenerator[T, None]:
         """Yield the items until the feed is closed and empty."""
@@ -47,6 +47,10 @@ class Feed(Generic[T]):
                 if self._failure is not None:
                     raise self._failure
                 return
-            self._news = anyio.Event()
-            await self._news.wait()
-            self._news = None
+            self._news = news = anyio.Event()
+            await news.wait()
+
+    def _wake(self, news: anyio.Event) -> None:
+        """Wake the reader; what is put before it runs finds it awake."""
+        self._news = None
+        news.set()

@@ -7,12 +7,11 @@ has one client in each.
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +33,7 @@ from agentkit.errors import (
 )
 from agentkit.provider_errors import provider_error
 from agentkit.redaction import excerpt
+from agentkit.sse import ServerEvent, SseParser
 from agentkit.types import ModelCard
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ Transport = httpx.AsyncBaseTransport
 """The seam for callers that bring their own connections; it has to honour the read timeout of each request."""
 
 _JSON = {"content-type": "application/json"}
+_ENCODER = json.JSONEncoder(default=dict, ensure_ascii=False, allow_nan=False)
 
 Phase = Literal["first_token", "between_chunks", "total"]
 
@@ -59,66 +60,6 @@ class Timeouts:
     first_token: float = 120.0
     between_chunks: float = 60.0
     total: float = 600.0
-
-
-class ServerEvent(NamedTuple):
-    """One server-sent event; a tuple, since a stream makes hundreds."""
-
-    data: str
-    event: str = "message"
-
-
-class SseParser:
-    """Turns the bytes of a server-sent event stream into events, however the bytes are split.
-
-    Follows the WHATWG rules: CR, LF and CRLF end lines, comments and unknown fields are skipped, an event
-    that no blank line ends is not an event.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._begun = False
-        self._line = ""
-        self._after_cr = False
-        self._data: list[str] = []
-        self._event = ""
-
-    def feed(self, chunk: bytes) -> list[ServerEvent]:
-        """Take the next bytes and return the events they complete."""
-        text = self._decoder.decode(chunk)
-        if not text:
-            return []
-        if not self._begun:
-            self._begun, text = True, text.removeprefix("\ufeff")
-        if self._after_cr and text[0] == "\n":  # the second half of a CRLF that the chunks split
-            text = text[1:]
-            self._after_cr = False
-        if "\r" in text:
-            self._after_cr = text[-1] == "\r"
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        elif text:
-            self._after_cr = False
-        *lines, self._line = (self._line + text).split("\n")
-        events: list[ServerEvent] = []
-        for line in lines:
-            if line.startswith("data: "):  # nearly every line
-                self._data.append(line[6:])
-            elif line:
-                self._take(line)
-            else:
-                if self._data:
-                    events.append(ServerEvent("\n".join(self._data), self._event or "message"))
-                    self._data.clear()
-                self._event = ""
-        return events
-
-    def _take(self, line: str) -> None:
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "data":
-            self._data.append(value)
-        elif field == "event":
-            self._event = value
 
 
 @dataclass(slots=True)
@@ -145,6 +86,7 @@ class Endpoint:
             raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
         self._card, self._base_url, self._headers = card, base_url, dict(headers or {})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
+        self._limits = httpx.Timeout(None, connect=self._timeouts.connect).as_dict()
         self._urls: dict[str, httpx.URL] = {}  # kept, since making one costs as much as reading a reply
         self._client: RunVar[_Shared | None] = RunVar("client", None)
 
@@ -170,8 +112,11 @@ class Endpoint:
             raise self._refusal(response, response.content)
         return read_json(self._card, response.content)
 
-    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[ServerEvent, None]:
-        """Send `body` and yield the server-sent events of the answer; closing it closes the connection."""
+    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[list[ServerEvent], None]:
+        """Send `body` and yield the server-sent events of the answer, those that came together in one list.
+
+        Closing it closes the connection.
+        """
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "first_token")
         async with self._lent() as client:
             response = await self._send(client, clock, path, body)
@@ -179,9 +124,9 @@ class Endpoint:
                 self._expect_event_stream(response)
                 parser = SseParser()
                 with clock.reads():
-                    async for chunk in response.aiter_bytes():
-                        for event in parser.feed(chunk):
-                            yield event
+                    async for chunk in _body(response):
+                        if events := parser.feed(chunk):
+                            yield events
                             clock.advance()
             finally:
                 await _release(response)
@@ -216,7 +161,7 @@ class Endpoint:
     def _open(self) -> _Shared:
         client = httpx.AsyncClient(
             base_url=self._base_url,
-            headers=self._headers,
+            headers={**self._headers, **_JSON},
             timeout=httpx.Timeout(None, connect=self._timeouts.connect),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             verify=_trust(),
@@ -229,11 +174,17 @@ class Endpoint:
         self, client: httpx.AsyncClient, clock: _Clock, path: str, body: Mapping[str, Any]
     ) -> httpx.Response:
         try:
-            content = json.dumps(body, default=dict, ensure_ascii=False, allow_nan=False).encode()
+            content = _ENCODER.encode(body).encode()
         except (TypeError, ValueError) as error:  # NaN, lone surrogates, a schema that is not JSON
             raise BadRequest(self._card.name, f"the request cannot be written as JSON: {error}") from error
-        timeout = httpx.Timeout(None, connect=self._timeouts.connect, read=_ReadLimit(clock))
-        request = client.build_request("POST", self._url(path), content=content, headers=_JSON, timeout=timeout)
+        request = httpx.Request(
+            "POST",
+            self._url(path),
+            headers=client.headers,
+            cookies=client.cookies or None,
+            content=content,
+            extensions={"timeout": {**self._limits, "read": _ReadLimit(clock)}},
+        )
         with clock.limit():
             response = await client.send(request, stream=True)
         if response.is_success:
@@ -363,8 +314,21 @@ def _json_or_text(content: bytes) -> object:
 
 
 async def _release(response: httpx.Response) -> None:
-    with anyio.move_on_after(1, shield=True):  # cancellation must not leak the connection, nor closing hang
-        await response.aclose()
+    if not response.is_closed:  # as it is once the body was read to its end
+        with anyio.move_on_after(1, shield=True):  # cancellation must not leak the connection, nor closing hang
+            await response.aclose()
+
+
+def _body(response: httpx.Response) -> AsyncIterable[bytes]:
+    """Return the bytes of a body that has not been read.
+
+    Where nothing has to be unpacked they are taken as the transport gives them: a stream comes in hundreds of
+    chunks, and httpx handles each at three more levels.
+    """
+    stream = response.stream
+    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return stream
 
 
 @cache

@@ -127,7 +127,7 @@ def excerpt(text: str, length: int = 200) -> str:
 def redact_all(value: Any) -> Any:
     """Return a JSON-like value without the secrets in its texts; the same object if there are none."""
     if isinstance(value, str):
-        return redact(value)
+        return value if _patterns.hint.search(value) is None else redact(value)
     if isinstance(value, Mapping):
         pairs = {redact_all(key): redact_all(part) for key, part in value.items()}
         same = all(new is old for new, old in zip(pairs.values(), value.values(), strict=False))

@@ -335,7 +335,7 @@ def _redacted(event: Event) -> Event:
     kind: Any = type(event)
     for name in _text_fields(kind):
         value = getattr(event, name)
-        if (redacted := redact_all(value)) is not value:
+        if value and (redacted := redact_all(value)) is not value:
             changed[name] = redacted
     return replace(event, **changed) if changed else event
 

@@ -54,8 +54,11 @@ class Price:
     multipliers: Mapping[str, Decimal] = field(default_factory=dict, hash=False)
     date: str = field(default="", compare=False)
     source: str = field(default="", compare=False)
+    rates: Rates = field(init=False, repr=False, compare=False)
+    """What each kind of token costs in a short prompt."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rates", self._rates())
         for amount in (*self.rates, *self.multipliers.values()):
             if not (isinstance(amount, Decimal) and amount.is_finite() and amount >= 0):
                 raise ValueError(f"a price is a Decimal of 0 or more, such as Decimal('0.25'), not {amount!r}")
@@ -65,9 +68,7 @@ class Price:
         if any(tier.price.tiers or tier.price.multipliers for tier in self.tiers):
             raise ValueError("the price of a tier is plain: tiers and multipliers belong to the price around it")
 
-    @property
-    def rates(self) -> Rates:
-        """What each kind of token costs in a short prompt."""
+    def _rates(self) -> Rates:
         write = _given(self.cache_write, self.input)
         return Rates(
             self.input,

@@ -89,10 +89,11 @@ def view(books: Books, name: str) -> ScopeView:
     frozen = False
     for member in account.path:
         frozen = frozen or member.frozen
-        for resource, line in member.lines.items():
-            if line.limit is not None:
-                room = max(0, line.room)
-                available[resource] = min(room, available.get(resource, room))
+        for resource, limit in member.limits.items():
+            line = member.lines[resource]
+            room = limit - line.held - line.allotted - line.spent
+            if resource not in available or room < available[resource]:
+                available[resource] = room if room > 0 else 0  # below 0 after an overrun that did not fit
     lines = account.lines.items()
     return ScopeView(
         name,

@@ -72,6 +72,8 @@ def _suited(
     candidates: Sequence[ModelCard], seen: Sequence[Outcome], query: Query, view: ScopeView
 ) -> list[ModelCard]:
     """Leave out what would fail again for the same reason."""
+    if all(outcome.error is None for outcome in seen):
+        return list(candidates)
     cards = {card.name: card for card in candidates}
     failed = [(outcome.error, cards[outcome.model]) for outcome in seen if outcome.model in cards]
     windows = [card.context_window for error, card in failed if error == "context"]

@@ -125,9 +125,11 @@ def _from_function(
 
 
 def _handler(function: Callable[..., Any], contexts: tuple[str, ...]) -> Handler:
+    is_async = inspect.iscoroutinefunction(function)
+
     async def run(arguments: Mapping[str, Any], context: Context[Any]) -> object:
         call = partial(function, **arguments, **dict.fromkeys(contexts, context))
-        if inspect.iscoroutinefunction(function):
+        if is_async:
             return await call()
         # A thread cannot be stopped: on timeout it is left to finish, its result unheard.
         result = await to_thread.run_sync(call, abandon_on_cancel=True)

@@ -9,8 +9,9 @@ from typing import Any
 from agentkit.backends.dialect import WRONG_SHAPE, json_object, raise_error, unreadable
 from agentkit.backends.usage_records import anthropic_usage
 from agentkit.errors import BackendUnavailable
-from agentkit.http import ServerEvent, read_json
+from agentkit.http import read_json
 from agentkit.messages import Message, Native, ToolCall
+from agentkit.sse import ServerEvent
 from agentkit.types import Completion, Delta, FinishReason, ModelCard, ToolCallDelta
 
 NAME = "anthropic"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from agentkit.errors import BadResponse
-from agentkit.http import ServerEvent
 from agentkit.provider_errors import provider_error
 from agentkit.redaction import excerpt
+from agentkit.sse import ServerEvent
 from agentkit.types import Completion, Delta, ModelCard, Request
 
 WRONG_SHAPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)

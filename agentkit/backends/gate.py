@@ -77,18 +77,16 @@ class Gate:
 
     def closed(self) -> float:
         """Return the seconds for which the provider or its failures let no call through, 0 for none."""
-        now = self._clock()
-        return max(0.0, self._not_before - now, self.breaker.wait(now))
+        return self._closed(self._clock())
 
     def wait(self, tokens: int) -> float:
         """Return the seconds until a call of at most `tokens` may leave, infinity until some other call ends."""
-        if not self.concurrency.free:
-            return math.inf
-        return max(self.closed(), self.limits.wait(tokens, self._clock()))
+        return self._wait(tokens, self._clock())
 
     def enter_now(self, tokens: int) -> Passage | None:
         """Let a call leave if it need not wait at all, else return None."""
-        return None if self._queue or self.wait(tokens) > 0 else self._admit(tokens)
+        now = self._clock()
+        return None if self._queue or self._wait(tokens, now) > 0 else self._admit(tokens, now)
 
     async def enter(self, tokens: int, longest: float, *, alternatives: bool = False) -> Passage:
         """Wait until a call of at most `tokens` may leave.
@@ -138,17 +136,23 @@ class Gate:
         self._queue.append(place)
         try:
             while True:
-                wait = self.wait(tokens) if self._queue[0] is place else math.inf
+                now = self._clock()
+                wait = self._wait(tokens, now) if self._queue[0] is place else math.inf
                 if wait <= 0:
-                    return self._admit(tokens)
+                    return self._admit(tokens, now)
                 await place.sleep(min(max(wait, _LEAST), _POLL))
                 self._refuse_long_waits(tokens, longest - (self._clock() - start))
         finally:
             self._queue.remove(place)
             self._wake()
 
-    def _admit(self, tokens: int) -> Passage:
-        now = self._clock()
+    def _closed(self, now: float) -> float:
+        return max(0.0, self._not_before - now, self.breaker.wait(now))
+
+    def _wait(self, tokens: int, now: float) -> float:
+        return max(self._closed(now), self.limits.wait(tokens, now)) if self.concurrency.free else math.inf
+
+    def _admit(self, tokens: int, now: float) -> Passage:
         self.limits.take(tokens, now)
         return Passage(tokens, self.concurrency.begin(), self.breaker.begin(now))
 

@@ -10,8 +10,9 @@ from agentkit.backends.base import Assembler
 from agentkit.backends.dialect import WRONG_SHAPE, raise_error, unreadable
 from agentkit.backends.usage_records import gemini_usage
 from agentkit.errors import BackendUnavailable
-from agentkit.http import ServerEvent, read_json
+from agentkit.http import read_json
 from agentkit.messages import Native
+from agentkit.sse import ServerEvent
 from agentkit.types import Completion, Delta, FinishReason, ModelCard, TokenLogprob, ToolCallDelta
 
 NAME = "gemini"

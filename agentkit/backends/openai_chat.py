@@ -21,8 +21,9 @@ from agentkit.backends.dialect import (
 from agentkit.backends.thoughts import Thoughts
 from agentkit.backends.usage_records import chat_usage
 from agentkit.errors import BackendUnavailable
-from agentkit.http import ServerEvent, read_json
+from agentkit.http import read_json
 from agentkit.messages import Image, Message, ToolCall
+from agentkit.sse import ServerEvent
 from agentkit.types import (
     Completion,
     Delta,
@@ -181,10 +182,13 @@ class ChatStream:
             self._tier = chunk.get("service_tier") or self._tier
             if usage := chunk.get("usage"):
                 self._usage = chat_usage(usage, self._tier) or self._usage
-            deltas = [self._delta(choice, chunk) for choice in chunk.get("choices") or ()]
+            return [
+                delta
+                for choice in chunk.get("choices") or ()
+                if (delta := self._delta(choice, chunk)) is not _NOTHING
+            ]
         except WRONG_SHAPE as error:
             raise unreadable(chunk, self._card, error) from error
-        return [delta for delta in deltas if delta is not _NOTHING]
 
     def last(self) -> Delta:
         """Return the delta with finish reason and usage; raises BackendUnavailable if the reply was cut."""
@@ -198,6 +202,9 @@ class ChatStream:
         if reason := choice.get("finish_reason"):
             self._finish_reason = str(reason)
         piece = choice.get("delta") or {}
+        said = piece.get("content")
+        if len(piece) == 1 and type(said) is str and not choice.get("logprobs"):  # nearly every piece
+            return Delta(said) if said else _NOTHING
         text, refused = _text(piece)
         self._refused = self._refused or refused
         thinking, pieces, logprobs = self._thoughts.add(piece), piece.get("tool_calls"), choice.get("logprobs")

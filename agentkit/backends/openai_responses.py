@@ -20,8 +20,9 @@ from agentkit.backends.dialect import (
 from agentkit.backends.openai_chat import effort, image_address, most_image_tokens
 from agentkit.backends.usage_records import responses_usage
 from agentkit.errors import BackendUnavailable
-from agentkit.http import ServerEvent, read_json
+from agentkit.http import read_json
 from agentkit.messages import Message, Native, ToolCall
+from agentkit.sse import ServerEvent
 from agentkit.types import (
     Completion,
     Delta,

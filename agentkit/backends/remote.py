@@ -10,8 +10,9 @@ import anyio
 from agentkit.backends.base import assemble, whole
 from agentkit.backends.dialect import Dialect
 from agentkit.errors import BackendError, BadRequest, ConfigError, ContextOverflow
-from agentkit.http import Endpoint, ServerEvent, Timeouts, Transport
+from agentkit.http import Endpoint, Timeouts, Transport
 from agentkit.redaction import hide, hide_named
+from agentkit.sse import ServerEvent
 from agentkit.types import Completion, Delta, ModelCard, Request
 from agentkit.usage import Bound
 
@@ -59,13 +60,16 @@ class RemoteBackend:
         reply, sofar = self.dialect.stream(self.card), list[Delta]()
         body, path = self._body(request, stream=True), self.dialect.path(self.card, stream=True)
         try:
-            async with aclosing(self._endpoint.events(path, body)) as events:
-                async for event in events:
-                    for delta in reply.feed(event):
-                        sofar.append(delta)
-                        yield delta
+            async with aclosing(self._endpoint.events(path, body)) as batches:
+                async for events in batches:
+                    for event in events:
+                        for delta in reply.feed(event):
+                            sofar.append(delta)
+                            yield delta
+                        if reply.done:
+                            break
                     if reply.done:
-                        await _drain(events)
+                        await _drain(batches)
                         break
             reply.last()  # raises if the reply was cut
         except BackendError as error:
@@ -113,8 +117,8 @@ def sent_headers(dialect: Dialect, api_key: str | None, headers: Mapping[str, st
     return {**dialect.headers(key or None), **own}
 
 
-async def _drain(events: AsyncGenerator[ServerEvent, None]) -> None:
+async def _drain(batches: AsyncGenerator[list[ServerEvent], None]) -> None:
     """Read to the end of the body, briefly, which lets the connection be used again."""
     with anyio.move_on_after(_DRAIN_SECONDS):
-        async for _ in events:
+        async for _ in batches:
             pass

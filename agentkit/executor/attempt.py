@@ -102,16 +102,18 @@ async def call(
 
 
 async def _stream(job: Job, backend: Backend, request: Request, step: str, reply: Assembler, watch: Watch) -> None:
-    shown, name = StreamRedactor(), backend.card.name
+    shown, name, hear, streaming = StreamRedactor(), backend.card.name, job.hear, job.trace.streaming
     async with aclosing(backend.stream(request)) as deltas:
         async for delta in deltas:
             reply.add(delta)
             if watch.first_token is None:
                 watch.first_token = anyio.current_time() - watch.began
-            if delta.text and job.hear is not None:
+            if not (said := delta.text):
+                continue
+            if hear is not None:
                 await watch.speak()
-                job.hear(delta.text)
-            if delta.text and job.trace.streaming and (text := shown.feed(delta.text)):
+                hear(said)
+            if streaming and (text := shown.feed(said)):
                 if not watch.shown:
                     await watch.speak()
                 job.emit(TextDelta(step, name, text))

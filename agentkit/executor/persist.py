@@ -74,16 +74,22 @@ class _Effort:
         if (kept := await guard.kept(offer.request)) is not None:
             make = partial(call, watch=self._watch())
             return (await attempt(self._job, replace(offer, backend=kept), self._step, make))[0]
-        began = anyio.current_time()
-        longest, others = self._policy.longest(self._alternatives), self._alternatives
-        passage = await guard.gate.enter(offer.wanted["tokens"], longest, alternatives=others)
+        tokens = offer.wanted["tokens"]
+        passage = guard.gate.enter_now(tokens) or await self._waited(guard.gate, tokens)
         with self._passing(guard.gate, passage) as watch:
-            if (waited := anyio.current_time() - began) > WORTH_TELLING:
-                self._tell(f"{guard.card.name} was waited for, {waited:.2g} s, until it could take the call")
             completion, _ = await attempt(self._job, offer, self._step, self._caller(guard, watch))
             if watch.error is None and watch.seconds is not None:
                 guard.gate.observe(watch.seconds, watch.first_token)
         return completion
+
+    async def _waited(self, gate: Gate, tokens: int) -> Passage:
+        """Wait until the gate lets the call through."""
+        began = anyio.current_time()
+        longest, others = self._policy.longest(self._alternatives), self._alternatives
+        passage = await gate.enter(tokens, longest, alternatives=others)
+        if (waited := anyio.current_time() - began) > WORTH_TELLING:
+            self._tell(f"{gate.model} was waited for, {waited:.2g} s, until it could take the call")
+        return passage
 
     @contextmanager
     def _passing(self, gate: Gate, passage: Passage) -> Iterator[Watch]:
@@ -179,6 +185,8 @@ class _Effort:
         return replace(made, least=offer.least, further=offer.further)
 
     def _charged(self) -> Cost:
+        if len(self._watches) == 1:  # nearly always
+            return self._watches[0].charged
         return sum((watch.charged for watch in self._watches), Cost())
 
     def _tell(self, *notes: str) -> None:

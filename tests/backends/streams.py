@@ -13,8 +13,8 @@ from agentkit.backends.dialect import Dialect
 from agentkit.backends.gemini import Gemini
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.openai_responses import OpenAIResponses
-from agentkit.http import ServerEvent, SseParser
 from agentkit.messages import Message, Native, ToolCall
+from agentkit.sse import ServerEvent, SseParser
 from agentkit.types import Completion, ModelCard
 from agentkit.usage import Usage
 

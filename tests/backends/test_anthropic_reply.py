@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from agentkit.backends.anthropic import Anthropic
 from agentkit.backends.anthropic_reply import ANSWER
 from agentkit.errors import BackendError, BackendUnavailable, BadRequest, BadResponse, Overloaded, RateLimited
-from agentkit.http import ServerEvent
 from agentkit.messages import ToolCall
+from agentkit.sse import ServerEvent
 from agentkit.types import Completion
 from agentkit.usage import Usage
 from tests.backends.streams import CARD

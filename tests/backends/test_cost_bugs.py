@@ -16,8 +16,8 @@ import pytest
 
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.usage_records import anthropic_usage, chat_usage, gemini_usage
-from agentkit.http import ServerEvent
 from agentkit.prices import lookup
+from agentkit.sse import ServerEvent
 from agentkit.types import ModelCard
 from agentkit.usage import Price, Usage
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from agentkit.backends import Assembler, RemoteBackend
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.errors import BackendError, BackendUnavailable, BadResponse, ContentRefused, RateLimited
-from agentkit.http import ServerEvent
 from agentkit.messages import Image, Message, ToolCall, ToolResult, assistant, system, tool_message, user
+from agentkit.sse import ServerEvent
 from agentkit.types import Capabilities, Completion, ModelCard, Request, ToolSpec
 from agentkit.usage import Price, Usage
 

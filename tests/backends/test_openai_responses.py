@@ -13,8 +13,8 @@ from agentkit.backends.dialect import Dialect
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.openai_responses import OpenAIResponses
 from agentkit.errors import BackendError, BackendUnavailable, BadResponse, ContentRefused, Overloaded, RateLimited
-from agentkit.http import ServerEvent
 from agentkit.messages import Image, Message, Native, ToolCall, ToolResult, assistant, system, tool_message, user
+from agentkit.sse import ServerEvent
 from agentkit.types import Capabilities, ModelCard, Request, ToolSpec
 from agentkit.usage import Usage
 from tests.backends.streams import replay

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.http import ServerEvent, SseParser
+from agentkit.sse import ServerEvent, SseParser
 
 TRICKY = (
     "\ufeffdata: é中😀\r\ndata: more\r\n\r\n: hello\r\n"
