@@ -12,30 +12,21 @@ from agentkit.routers.rules import RuleRouter
 
 if TYPE_CHECKING:
     from agentkit.routers.cascade_routing import CascadeRouter
-    from agentkit.routers.conservative import ConservativeRouter
-    from agentkit.routers.fastest import FastestRouter
-    from agentkit.routers.preferences import Preferences
     from agentkit.routers.utility import UtilityRouter
 
 _HOME = {
     "CascadeRouter": "agentkit.routers.cascade_routing",
-    "ConservativeRouter": "agentkit.routers.conservative",
-    "FastestRouter": "agentkit.routers.fastest",
-    "Preferences": "agentkit.routers.preferences",
     "UtilityRouter": "agentkit.routers.utility",
 }
 
 __all__ = [
     "Call",
     "CascadeRouter",
-    "ConservativeRouter",
     "Decision",
     "Estimate",
     "Estimator",
     "FallbackRouter",
-    "FastestRouter",
     "Outcome",
-    "Preferences",
     "Query",
     "Router",
     "RuleRouter",
