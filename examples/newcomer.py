@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from agentkit import Agent
 from agentkit.backends import ScriptedBackend
-from agentkit.routers import ConservativeRouter, Estimate, RuleRouter
+from agentkit.routers import Estimate, RuleRouter
+from agentkit.routers.conservative import ConservativeRouter
 from agentkit.types import ModelCard
 from agentkit.usage import Price
 

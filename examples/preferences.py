@@ -6,7 +6,9 @@ from decimal import Decimal
 from agentkit import Agent
 from agentkit.backends import ScriptedBackend
 from agentkit.costs import Cost
-from agentkit.routers import Estimate, FastestRouter, Preferences, UtilityRouter
+from agentkit.routers import Estimate, UtilityRouter
+from agentkit.routers.fastest import FastestRouter
+from agentkit.routers.preferences import Preferences
 from agentkit.types import ModelCard
 from agentkit.usage import Price
 

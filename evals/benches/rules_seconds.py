@@ -16,11 +16,12 @@ from agentkit.evals.benches.base import Options
 from agentkit.evals.benches.rules_latency import Parts
 from agentkit.evals.public_data import required_folder
 from agentkit.evals.replay.folds import Fold, folds
-from agentkit.routers import Preferences, UtilityRouter
+from agentkit.routers import UtilityRouter
 from agentkit.routers.estimators import Frontier, Trail, fit_estimator, read_table
 from agentkit.routers.estimators.hull import PENALTIES
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.table import Floats
+from agentkit.routers.preferences import Preferences
 
 _QUICK = 100
 _HEADS = ("linear", "clusters")

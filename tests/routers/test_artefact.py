@@ -14,12 +14,13 @@ from safetensors.numpy import load_file, save_file
 from agentkit.costs import NANO, Cost
 from agentkit.errors import ConfigError, TableError
 from agentkit.loader import load as load_definition
-from agentkit.routers import Call, Preferences, Query
+from agentkit.routers import Call, Query
 from agentkit.routers.artefact import Artefact, load
 from agentkit.routers.estimators import HEADS
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.fit import fit
 from agentkit.routers.mixed import MixedRouter
+from agentkit.routers.preferences import Preferences
 from agentkit.routers.shadow_price import ShadowPriceRouter
 from agentkit.types import ScopeView
 from tests.routers.estimators.replies import with_replies
