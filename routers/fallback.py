@@ -39,13 +39,14 @@ class FallbackRouter:
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
         """Return the fallback of the last failure if one is left, else what the router says."""
-        error = seen[-1].error if seen else None
+        error = seen[-1].error if seen and not seen[-1].asked else None
         if error is not None and (call := self._fallback(error, query, candidates, seen, view)):
             return call
         tried = {outcome.model for outcome in seen}
         usual = [card for card in candidates if card.name not in self.reserves or card.name in tried]
         usual = usual or list(candidates)  # the composer may have left nothing but fallbacks
-        decision = self.router.next(query, _suited(usual, seen, query, view), seen, view)
+        plain = [outcome for outcome in seen if not outcome.asked]  # of its own prompts the router takes care
+        decision = self.router.next(query, _suited(usual, plain, query, view), seen, view)
         if isinstance(decision, Stop) and decision.answer is None and not seen:
             # nobody could even be asked: a prompt that fits no window is refused before it is sent
             return self._fallback("context", query, candidates, seen, view) or decision

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from agentkit.errors import ConfigError
 from agentkit.messages import Message, assistant, user
@@ -53,8 +52,9 @@ class MultiRoundRouter:
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
         """Return the routing model's turn, the sub-query it asks for, or its answer."""
-        if (seen and not seen[0].asked) or (not seen and not self._can_begin(query, candidates, view)):
-            return self._plainly(0, query, candidates, seen, view)
+        begun = any(outcome.asked for outcome in seen)
+        if not begun and (seen or not self._can_begin(query, candidates, view)):
+            return self._plainly(query, candidates, seen, view)
         here = {card.name for card in candidates}
         pool = [model for model in self.pool if model in here]
         talk = _Talk.of(seen, pool, self.rounds)
@@ -63,7 +63,7 @@ class MultiRoundRouter:
         if talk.over:
             if talk.said:
                 return Stop(talk.place, "the turn is not of the protocol; it is taken as it stands", talk.said)
-            return self._plainly(talk.turns, query, candidates, seen, view)
+            return self._plainly(query, candidates, seen, view)
         left = self.rounds - talk.rounds
         if talk.search is not None:
             ask = Ask((user(talk.search.query),), REPLY_TOKENS, share=1 / (2 * left))
@@ -80,12 +80,13 @@ class MultiRoundRouter:
         return pool and not query.needs_tools and query.fits(self.router, view)
 
     def _plainly(
-        self, begun: int, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
-        """Ask one model as usual, and the next if its reply is not valid; `begun` outcomes are the talk's."""
-        decision = self._plain.next(query, candidates, seen[begun:], view)
+        """Ask one model as usual, and the next if its reply is not valid."""
+        plain = [place for place, outcome in enumerate(seen) if not outcome.asked]
+        decision = self._plain.next(query, candidates, [seen[place] for place in plain], view)
         if isinstance(decision, Stop) and decision.answer is not None:
-            return Stop(decision.answer + begun, decision.reason)
+            return Stop(plain[decision.answer], decision.reason)
         return decision
 
     def _protocol(self, pool: Sequence[str], candidates: Sequence[ModelCard], view: ScopeView) -> str:
@@ -107,7 +108,7 @@ class MultiRoundRouter:
 class _Talk:
     """What the outcomes so far come to: what was said, the sub-query that waits, and the answer.
 
-    `turns` counts the outcomes that belong to the talk, `place` is the routing model's last reply.
+    `place` is the routing model's last reply.
     """
 
     limit: int
@@ -115,7 +116,6 @@ class _Talk:
     rounds: int = 0
     slips: int = 0
     lost: int = 0
-    turns: int = 0
     place: int | None = None
     search: Search | None = None
     answer: str | None = None
@@ -123,10 +123,11 @@ class _Talk:
 
     @classmethod
     def of(cls, seen: Sequence[Outcome], pool: Sequence[str], limit: int) -> _Talk:
-        """Read the outcomes one by one; plain calls may follow a talk that came to nothing."""
+        """Read the outcomes one by one; calls without a prompt of ours are no part of the talk."""
         talk = cls(limit)
-        for place, outcome in enumerate(takewhile(lambda outcome: outcome.asked, seen)):
-            talk.turns += 1
+        for place, outcome in enumerate(seen):
+            if not outcome.asked:
+                continue
             if talk.search is not None:
                 talk._inform(outcome)
             elif outcome.completion is None:

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from agentkit import Agent
+from agentkit.backends import ScriptedBackend
+from agentkit.routers.artefact import load
+from agentkit.trace import JsonlSink
 from tests.cli.conftest import Cli
 from tests.routers.estimators.tables import two_topics, write, write_rows
+from tests.scenario import card
 
 FAST = ("--routers", "default,rules", "--folds", "2", "--resamples", "20")
 
@@ -108,3 +113,21 @@ def test_a_public_table_is_imported(cli: Cli, tmp_path: Path) -> None:
     assert (done.code, done.out.strip()) == (0, "table") and "4 outcomes" in done.err
     again = cli("eval", "import", "routellm", "mmlu.csv", "table")
     assert again.code == 3 and "already holds a table" in again.err
+
+
+def test_an_artefact_learns_from_traces_and_is_fitted_on_them(cli: Cli, train: str, tmp_path: Path) -> None:
+    (tmp_path / "checks.py").write_text("def is_right(task, answer):\n    return answer == 'right'\n")
+    trace = tmp_path / "trace.jsonl"
+    for number in range(24):
+        model = ScriptedBackend("right" if number % 3 else "no", card=card("algebra"))
+        Agent(model).run_sync(f"Question {number}?", trace=JsonlSink(trace))
+    assert cli("eval", "fit", train, "--out", "mine.safetensors").code == 0
+    done = cli("eval", "learn", "mine.safetensors", str(trace), "--verdict", "checks:is_right")
+    assert (done.code, done.out.strip()) == (0, "mine.safetensors") and "24 lessons" in done.err
+    learnt = load("mine.safetensors").lessons.models["algebra"]
+    assert learnt.runs == 24 and learnt.precision > 0
+    assert "0 lessons" in cli("eval", "learn", "mine.safetensors", str(trace)).err
+    assert cli("eval", "fit", str(trace), "--verdict", "checks:is_right", "--out", "own.safetensors").code == 0
+    assert load("own.safetensors").choice.best_single[1] == pytest.approx(16 / 24)
+    done = cli("eval", "learn", "mine.safetensors", str(trace), "--verdict", "checks:is_wrong")
+    assert done.code == 3 and "'checks:is_wrong' cannot be imported" in done.err

@@ -54,6 +54,14 @@ async def test_rounds_of_questions_and_an_answer() -> None:
     assert reasons[1] == "round 1 of 4: When did the bridge open?" and reasons[-1] == "answered after 2 rounds"
 
 
+async def test_fallbacks_leave_sub_queries_to_the_router() -> None:
+    lead, small, large = talk([ASK_SMALL, DONE], small=BackendUnavailable("small", "down"))
+    router = MultiRoundRouter("lead", POOL)
+    made = agent([lead, small, large], tools=(), router=router, resilience=ONCE, fallbacks={"any": ["large"]})
+    assert (await made.run("When?", budget=Budget(usd=1))).text == "1932"
+    assert not large.requests and "small gave no answer" in lead.requests[1].messages[-1].text
+
+
 async def test_the_rounds_are_limited() -> None:
     lead, small, large = talk([ASK_SMALL, ASK_SMALL, ASK_SMALL, ASK_SMALL])
     router = MultiRoundRouter("lead", POOL, rounds=1)

@@ -92,3 +92,11 @@ def test_a_call_of_tools_is_not_judged() -> None:
     )
     doubted = decide(0.0, Outcome("small", calls, Cost(usd=1), ("there is no such tool",)))
     assert isinstance(doubted, Call) and doubted.model == "large"
+
+
+def test_calls_of_tools_are_judged_by_a_verifier_that_has_learnt_to() -> None:
+    said = Message("assistant", "0.1", (ToolCall("1", "find_order", "{}"),))
+    seen = [Outcome("small", Completion(said, "tool_calls"), Cost(usd=1))]
+    for judges, kind in ((False, Stop), (True, Call)):
+        router = CascadeRouter(Told(), 0.0, judges_calls=judges)
+        assert isinstance(router.next(Query("q", BOUNDS), (SMALL, LARGE), seen, VIEW), kind)
