@@ -19,11 +19,12 @@ from agentkit.evals.baselines.tiers import cheapest_that_succeeds, tiers
 from agentkit.evals.baselines.votes import panels
 from agentkit.evals.replay.folds import folds
 from agentkit.evals.replay.runs import Limit, Run, replay
-from agentkit.routers import Estimate, Outcome, Query, VoteRouter
+from agentkit.routers import Estimate, Outcome, Query
 from agentkit.routers.estimators import Frontier
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import HeldOut
 from agentkit.routers.reservation import Likelihoods
+from agentkit.routers.votes import VoteRouter
 from agentkit.types import ModelCard
 from tests.routers.estimators.replies import with_replies
 
