@@ -94,6 +94,13 @@ async def test_a_scenario_is_the_same_for_every_policy_and_every_run() -> None:
     assert await played(world) == await played(world)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("callers", [1, 8, 32])
+async def test_metered_calls_fare_as_under_the_worst_case(callers: int) -> None:
+    world = Scenario.draw(TRACE, callers, "streamed", seed=4)
+    assert await played(world) == await played(world, "hold_worst_case_clamp")
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     calls=st.lists(
