@@ -13,8 +13,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
+from agentkit import otel
 from agentkit.backends.fake import Faulty, ScriptedBackend, calls
 from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost
@@ -126,6 +128,19 @@ async def test_content_is_recorded_only_when_asked_for(spans: Spans) -> None:
     assert json.loads(run["gen_ai.output.messages"])[0]["parts"][0]["content"] == ANSWER
     assert json.loads(order["gen_ai.tool.call.arguments"]) == {"number": 7}
     assert order["gen_ai.tool.call.result"] == "order 7 shipped"
+
+
+async def test_every_name_is_one_of_the_conventions(spans: Spans) -> None:
+    known = {value for value in vars(gen_ai_attributes).values() if isinstance(value, str)}
+    operations = {value.value for value in gen_ai_attributes.GenAiOperationNameValues}
+    providers = {value.value for value in gen_ai_attributes.GenAiProviderNameValues}
+    backend = ScriptedBackend(play)
+    await agent(backend).run(TASK, trace=spans.sink(cards=[backend.card], content=True))
+    made = [attributes(span) for span in spans.exporter.get_finished_spans()]
+    names = {name for each in made for name in each if not name.startswith("agentkit.")}
+    assert names <= known and len(names) > 10
+    assert {each["gen_ai.operation.name"] for each in made} <= operations
+    assert set(otel._PROVIDERS.values()) <= providers
 
 
 @tool

@@ -2,10 +2,10 @@
 
 Each scenario is a stream of runs of a real agent on providers with weather (`weather.py`) in virtual time: the
 same arrivals, questions and weather with the policy and without. A run succeeds if it answers with a model's
-reply; the 99th percentile is of all runs, so one that fails early looks fast. Cost is what the ledger charged
-for all runs, and is held against the providers' bill: `unbilled_ratio` is the share of it that the ledger
-missed, which must be 0. The cached prefix is one conversation of ten turns over HTTP with the provider fake, in
-real time.
+reply. The 99th percentile `p99_s` is of all runs, so one that fails early looks fast; in `answer_p99_s` a run
+without an answer counts as the whole time it was given. Cost is what the ledger charged for all runs, and is held
+against the providers' bill: `unbilled_ratio` is the share of it that the ledger missed, which must be 0. The cached
+prefix is one conversation of ten turns over HTTP with the provider fake, in real time.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Tally:
     spent: Cost = field(default_factory=Cost)
     billed: Cost = field(default_factory=Cost)
     seconds: list[float] = field(default_factory=list)
+    to_answer: list[float] = field(default_factory=list)
 
     @property
     def missed(self) -> int:
@@ -83,7 +84,16 @@ class Tally:
     @property
     def p99(self) -> float:
         """The 99th percentile of the seconds a run took, failed or not."""
-        return sorted(self.seconds)[min(len(self.seconds) - 1, int(0.99 * len(self.seconds)))]
+        return _p99(self.seconds)
+
+    @property
+    def answer_p99(self) -> float:
+        """The 99th percentile of the seconds to an answer, all the time of a run where none came."""
+        return _p99(self.to_answer)
+
+
+def _p99(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[min(len(seconds) - 1, int(0.99 * len(seconds)))]
 
 
 def run(options: Options) -> BenchResult:
@@ -117,6 +127,7 @@ def _figures(name: str, tallies: Sequence[Tally]) -> dict[str, float]:
         f"{name}_success_ratio": sum(t.answered for t in tallies) / sum(len(t.seconds) for t in tallies),
         f"{name}_cost_usd": fmean(float(t.spent.usd) for t in tallies),
         f"{name}_p99_s": fmean(t.p99 for t in tallies),
+        f"{name}_answer_p99_s": fmean(t.answer_p99 for t in tallies),
     }
 
 
@@ -136,12 +147,14 @@ async def _stream(scenario: Scenario, policy: bool, seed: int, runs: int) -> Tal
         scope = ledger.scope("runs")
 
         async def one(task: str) -> None:
-            start = anyio.current_time()
+            start, answered = anyio.current_time(), False
             budget = Budget(usd=1, seconds=scenario.seconds)
             with suppress(BackendError):
                 answer = await setting.agent.run(task, budget=budget, scope=scope)
-                tally.answered += answer.status == "complete" and answer.text == REPLY
+                answered = answer.status == "complete" and answer.text == REPLY
+            tally.answered += answered
             tally.seconds.append(anyio.current_time() - start)
+            tally.to_answer.append(tally.seconds[-1] if answered else scenario.seconds)
 
         async with anyio.create_task_group() as group:
             for place in range(runs):

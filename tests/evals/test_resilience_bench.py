@@ -18,7 +18,7 @@ def result() -> BenchResult:
 
 
 def test_it_shows_success_cost_and_p99_with_and_without_each_policy(result: BenchResult) -> None:
-    keys = {f"{name}_{what}" for name in SHOWN for what in ("success_ratio", "cost_usd", "p99_s")}
+    keys = {f"{name}_{what}" for name in SHOWN for what in ("success_ratio", "cost_usd", "p99_s", "answer_p99_s")}
     assert result.metrics.keys() == keys | {"unbilled_ratio"}
     assert result.baselines["without"].keys() == keys
     assert all(low <= result.metrics[key] <= high for key, (low, high) in result.intervals.items())
@@ -34,7 +34,15 @@ def test_waiting_makes_runs_succeed(result: BenchResult, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["breaker_cost_usd", "fallback_cost_usd", "cached_prefix_cost_usd", "capacity_p99_s"]
+    "key",
+    [
+        "breaker_cost_usd",
+        "fallback_cost_usd",
+        "cached_prefix_cost_usd",
+        "capacity_p99_s",
+        "rate_limit_answer_p99_s",
+        "concurrency_answer_p99_s",
+    ],
 )
 def test_what_a_policy_is_for_gets_less(result: BenchResult, key: str) -> None:
     assert result.metrics[key] < result.baselines["without"][key]
