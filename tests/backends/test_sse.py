@@ -58,6 +58,13 @@ def test_byte_by_byte() -> None:
     assert parse([bytes([byte]) for byte in TRICKY]) == EVENTS
 
 
+def test_a_chunk_that_looks_like_an_event_depends_on_what_came_before() -> None:
+    plain = b"data: x\n\n"
+    for before in (b"", b"event: e\n", b"data: begun\n", b"data: a", b": c\n", b"\r", b"\xef\xbb\xbf", b"\xef"):
+        assert parse([before, plain, plain]) == by_the_book(before + plain + plain)
+    assert parse([plain, b"\xef\xbb\xbf" + plain]) == by_the_book(plain + b"\xef\xbb\xbf" + plain)
+
+
 LINES = st.sampled_from(["data: a", "data:é😀", "data", "event: e", ": c", "x", ":", "data: \u2028\x0b\x85", ""])
 ENDS = st.sampled_from(["\n", "\r", "\r\n"])
 
