@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -36,7 +37,7 @@ from agentkit.routers.fallback import TRIGGERS, Trigger
 from agentkit.run import Work, is_inside_run, least_cost, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
-from agentkit.tools.source import ToolSource
+from agentkit.tools.source import ToolSource, tool_name
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
 
@@ -54,6 +55,8 @@ OUTPUT_QUANTILE = 0.995
 """A token of cap that is not used costs less than a prompt that is sent again, see docs/decisions.md."""
 FINISH_LINE_GATE = 1.0
 """Typical calls."""
+MAX_HANDOFFS = 4
+"""How often one run is handed over when the agent does not say."""
 
 
 class Agent(Generic[T]):
@@ -73,6 +76,9 @@ class Agent(Generic[T]):
     Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
     `tool_search` offers the models only the tools it finds for the task, out of many.
+
+    `handoffs` are agents that this one may hand the whole conversation over to, `max_handoffs` times in a run.
+    Whoever has it last answers; all draw from the budget of the run.
 
     `resilience` says how failed, late and oversized calls are dealt with; by default failed ones are retried.
     `fallbacks` are models by the kind of failure that sends a call there, such as `context` or `any`; see
@@ -103,6 +109,8 @@ class Agent(Generic[T]):
         resilience: Resilience | None = None,
         fallbacks: Mapping[Trigger, Sequence[str | Backend]] | None = None,
         policy: Policy | None = None,
+        handoffs: Sequence[Agent[Any]] = (),
+        max_handoffs: int = MAX_HANDOFFS,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
         backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
@@ -125,6 +133,9 @@ class Agent(Generic[T]):
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
         self.tool_search = tool_search
+        self.handoffs, self.max_handoffs = list(handoffs), max_handoffs
+        if max_handoffs < 1:
+            raise ConfigError(f"agent {name!r}: max_handoffs is 1 or more, not {max_handoffs}; leave handoffs out")
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
@@ -216,6 +227,16 @@ class Agent(Generic[T]):
 
         return replace(hand_over, spends=True)
 
+    def _hand_over(self) -> Tool:
+        """Return the tool after whose call this agent goes on with the conversation."""
+        about = f": {self.description}" if self.description else ""
+
+        @tool(name=tool_name(self.name, "hand_over_to_"), description=f"Let {self.name} take over{about}")
+        async def hand_over(reason: str) -> str:
+            return f"{self.name} takes over: {reason}"
+
+        return replace(hand_over, hands_over=True)
+
     def minimum(self, task: str) -> Cost:
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
         return least_cost(self._work(task, Budget.unlimited(), (), None, None, None))
@@ -253,6 +274,7 @@ class Agent(Generic[T]):
         sinks = [trace] if trace else []
         path = self._trace_file()
         sinks.append(Recorder(self._history, task) if path is None else JsonlSink(path))
+        handing = {agent._hand_over(): agent for agent in self.handoffs}
         return Work(
             agent=self.name,
             task=task,
@@ -260,7 +282,7 @@ class Agent(Generic[T]):
             router=self.router,
             planner=self.planner,
             composer=self.composer,
-            tools=self.tools,
+            tools=(*self.tools, *handing),
             instructions=self.instructions,
             history=tuple(history),
             output=self._output,
@@ -280,6 +302,11 @@ class Agent(Generic[T]):
             guards=self._guards,
             sources=self.sources,
             policy=self.policy,
+            handoffs={
+                entry.name: partial(agent._work, task, limits, (), context, scope, None)
+                for entry, agent in handing.items()
+            },
+            max_handoffs=self.max_handoffs,
         )
 
     def _with_fallbacks(

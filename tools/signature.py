@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, get_origin, get_type_hints
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
@@ -30,6 +30,9 @@ class Signature:
     names: Mapping[str, str]
     contexts: tuple[str, ...]
 
+    results: tuple[str, ...] = ()
+    """Names of what the function returns, where its annotation says."""
+
     @classmethod
     def of(cls, function: Callable[..., Any], descriptions: Mapping[str, str]) -> Signature:
         """Read `function`; ConfigError when a parameter cannot be filled from JSON."""
@@ -48,7 +51,8 @@ class Signature:
             names[field] = parameter.name
             fields[field] = _definition(parameter, hint, descriptions.get(parameter.name))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
-        return cls(create_model("Arguments", __config__=config, **fields), names, tuple(contexts))
+        model = create_model("Arguments", __config__=config, **fields)
+        return cls(model, names, tuple(contexts), _results(hints.get("return")))
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments, without the titles pydantic derives from names."""
@@ -68,6 +72,13 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: {error}; its annotations must be importable at module level") from error
     except TypeError as error:
         raise ConfigError(f"{where} is not a function; give a function or a bound method") from error
+
+
+def _results(hint: Any) -> tuple[str, ...]:
+    """Return the fields of a typed dictionary, a dataclass or a model, or of those in a list or beside None."""
+    if is_typeddict(hint) or is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, BaseModel)):
+        return tuple(get_type_hints(hint))
+    return next((found for part in get_args(hint) if (found := _results(part))), ())
 
 
 def _check(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:

@@ -40,7 +40,8 @@ class Tool:
     `cost` is the most one call spends beyond being counted. `timeout` is in seconds, None leaves the call
     to the deadline of the run. Without a `parse` of its own a tool accepts any JSON object. The name and the
     description of a `foreign` tool are text of somebody else's. A tool that `spends` draws from the scope it is
-    called in, as an agent does.
+    called in, as an agent does; after one that `hands_over` another agent goes on. `gives` names what is known
+    to be in its result, for the search among many tools.
     """
 
     spec: ToolSpec
@@ -50,6 +51,8 @@ class Tool:
     parse: Parser = _JSON_OBJECT.validate_json
     foreign: bool = False
     spends: bool = False
+    gives: tuple[str, ...] = ()
+    hands_over: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -118,7 +121,8 @@ def _from_function(
     name = name or function.__name__
     description = docstring.summary(doc) if description is None else description
     spec = ToolSpec(name, description, signature.schema())
-    return Tool(spec, _handler(function, signature.contexts), _cost(name, cost or {}), timeout, signature.parse)
+    handler, price = _handler(function, signature.contexts), _cost(name, cost or {})
+    return Tool(spec, handler, price, timeout, signature.parse, gives=signature.results)
 
 
 def _handler(function: Callable[..., Any], contexts: tuple[str, ...]) -> Handler:
