@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -225,7 +225,13 @@ class Agent(Generic[T]):
         async def hand_over(task: str, context: Context[Any]) -> str:
             return (await self.run(task, context=context.value, scope=context.scope)).text
 
-        return replace(hand_over, spends=True)
+        return replace(hand_over, spends=True, expects=cache(self._least))
+
+    def _least(self) -> Cost | None:
+        """Return what a task costs this agent at least, None where none of its models has a price."""
+        if not any(backend.card.price for backend in self.backends.values()):
+            return None
+        return self.minimum(self.description or self.name)
 
     def _hand_over(self) -> Tool:
         """Return the tool after whose call this agent goes on with the conversation."""

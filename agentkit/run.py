@@ -25,7 +25,7 @@ from agentkit.backends.guarded import Guarded
 from agentkit.backends.pool import Pool
 from agentkit.budgets import Ledger, Scope, Tracker
 from agentkit.budgets.length import OutputLengths
-from agentkit.catalog import Catalog, Selection
+from agentkit.catalog import Catalog, Selection, key_of
 from agentkit.composer import Composer
 from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
@@ -286,7 +286,8 @@ async def _handed_over(work: Work[T], job: Job, result: StepResult) -> StepResul
     The answer is held to the output type that was asked for, and calls to the policies of both. The last agent
     that the limit allows is not offered to hand it on.
     """
-    taker = replace(work.handoffs[result.taker](), task=work.task, history=work.history, budget=work.budget)
+    taker: Work[Any] = work.handoffs[result.taker]()
+    taker = replace(taker, task=work.task, history=work.history, budget=work.budget)
     left = work.max_handoffs - 1
     if not left:
         taker = replace(taker, tools=tuple(tool for tool in taker.tools if not tool.hands_over))
@@ -335,16 +336,16 @@ async def _found(work: Work[T], job: Job) -> tuple[tuple[Tool, ...], Mapping[str
     )
     kept = {tool.name for tool in found}
     why = f"not among the {work.tool_search.top} tools found for the task"
-    return (*found, *handing), {f"tool:{tool.name}": why for tool in tools if tool.name not in kept}
+    return (*found, *handing), {key_of(tool): why for tool in tools if tool.name not in kept}
 
 
 def _equipped(job: Job, selection: Selection, planned: frozenset[str]) -> Job:
     """Return the job with nothing but what was chosen, and the tools that the plan calls."""
-    chosen = selection.chosen | {f"tool:{name}" for name in planned}
+    chosen = selection.chosen
     return replace(
         job,
         backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in chosen},
-        tools=Registry(tool for tool in job.tools if f"tool:{tool.name}" in chosen),
+        tools=Registry(tool for tool in job.tools if key_of(tool) in chosen or tool.name in planned),
     )
 
 

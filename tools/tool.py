@@ -40,8 +40,9 @@ class Tool:
     `cost` is the most one call spends beyond being counted. `timeout` is in seconds, None leaves the call
     to the deadline of the run. Without a `parse` of its own a tool accepts any JSON object. The name and the
     description of a `foreign` tool are text of somebody else's. A tool that `spends` draws from the scope it is
-    called in, as an agent does; after one that `hands_over` another agent goes on. `gives` names what is known
-    to be in its result, for the search among many tools.
+    called in, as an agent does, the least of which `expects` says (None where no price is known); after one that
+    `hands_over` another agent goes on. `gives` names what is known to be in its result, for the search among
+    many tools.
     """
 
     spec: ToolSpec
@@ -53,6 +54,7 @@ class Tool:
     spends: bool = False
     gives: tuple[str, ...] = ()
     hands_over: bool = False
+    expects: Callable[[], Cost | None] = Cost
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
