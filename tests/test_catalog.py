@@ -122,5 +122,5 @@ def test_an_agent_is_a_component_that_costs_its_schema_and_its_least_answer() ->
 def test_tools_work_with_the_models_that_can_call_them() -> None:
     mute = card("mute", capabilities=Capabilities(tools=False))
     found = Catalog.of("Find.", "", [find_order], [card("able"), mute]).components[-1]
-    assert found.works_with == {"able"}
+    assert found.works_with == frozenset({"able"})
     assert Catalog.of("Find.", "", [find_order], [card("able")]).components[-1].works_with is None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from agentkit.evals.benches.dag_shapes import Shape
 
-NODES = 20_000
+NODES = 5_000
 """Branches that are looked at; beyond them nothing is proven."""
 _SAME = 1e-9
 
