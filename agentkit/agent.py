@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -36,7 +37,7 @@ from agentkit.routers.fallback import TRIGGERS, Trigger
 from agentkit.run import Work, is_inside_run, least_cost, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
-from agentkit.tools.source import ToolSource
+from agentkit.tools.source import ToolSource, tool_name
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
 
@@ -55,6 +56,8 @@ OUTPUT_QUANTILE = 0.995
 """A token of cap that is not used costs less than a prompt that is sent again, see docs/decisions.md."""
 FINISH_LINE_GATE = 1.0
 """Typical calls."""
+MAX_HANDOFFS = 4
+"""How often one run is handed over when the agent does not say."""
 
 
 class Agent(Generic[T]):
@@ -75,6 +78,9 @@ class Agent(Generic[T]):
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
     `tool_search` offers the models only the tools it finds for the task, out of many; `tool_making` has a stronger
     model make tools for tasks that come again, which this agent then uses.
+
+    `handoffs` are agents that this one may hand the whole conversation over to, `max_handoffs` times in a run.
+    Whoever has it last answers; all draw from the budget of the run.
 
     `resilience` says how failed, late and oversized calls are dealt with; by default failed ones are retried.
     `fallbacks` are models by the kind of failure that sends a call there, such as `context` or `any`; see
@@ -106,6 +112,8 @@ class Agent(Generic[T]):
         fallbacks: Mapping[Trigger, Sequence[str | Backend]] | None = None,
         policy: Policy | None = None,
         tool_making: ToolMaking | None = None,
+        handoffs: Sequence[Agent[Any]] = (),
+        max_handoffs: int = MAX_HANDOFFS,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
         backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
@@ -128,6 +136,9 @@ class Agent(Generic[T]):
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
         self.tool_search, self.tool_making = tool_search, tool_making
+        self.handoffs, self.max_handoffs = list(handoffs), max_handoffs
+        if max_handoffs < 1:
+            raise ConfigError(f"agent {name!r}: max_handoffs is 1 or more, not {max_handoffs}; leave handoffs out")
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
@@ -217,7 +228,23 @@ class Agent(Generic[T]):
         async def hand_over(task: str, context: Context[Any]) -> str:
             return (await self.run(task, context=context.value, scope=context.scope)).text
 
-        return replace(hand_over, spends=True)
+        return replace(hand_over, spends=True, expects=cache(self._least))
+
+    def _least(self) -> Cost | None:
+        """Return what a task costs this agent at least, None where none of its models has a price."""
+        if not any(backend.card.price for backend in self.backends.values()):
+            return None
+        return self.minimum(self.description or self.name)
+
+    def _hand_over(self) -> Tool:
+        """Return the tool after whose call this agent goes on with the conversation."""
+        about = f": {self.description}" if self.description else ""
+
+        @tool(name=tool_name(self.name, "hand_over_to_"), description=f"Let {self.name} take over{about}")
+        async def hand_over(reason: str) -> str:
+            return f"{self.name} takes over: {reason}"
+
+        return replace(hand_over, hands_over=True)
 
     def minimum(self, task: str) -> Cost:
         """Return the least budget with which a run of `task` gives an answer: one clamped final answer."""
@@ -259,6 +286,7 @@ class Agent(Generic[T]):
         sinks = [trace] if trace else []
         path = self._trace_file()
         sinks.append(Recorder(self._history, task) if path is None else JsonlSink(path))
+        handing = {agent._hand_over(): agent for agent in self.handoffs}
         return Work(
             agent=self.name,
             task=task,
@@ -266,7 +294,7 @@ class Agent(Generic[T]):
             router=self.router,
             planner=self.planner,
             composer=self.composer,
-            tools=self.tools,
+            tools=(*self.tools, *handing),
             instructions=self.instructions,
             history=tuple(history),
             output=self._output,
@@ -288,6 +316,11 @@ class Agent(Generic[T]):
             sources=self.sources,
             policy=self.policy,
             tool_making=self.tool_making,
+            handoffs={
+                entry.name: partial(agent._work, task, limits, (), context, scope, None)
+                for entry, agent in handing.items()
+            },
+            max_handoffs=self.max_handoffs,
         )
 
     def _with_fallbacks(

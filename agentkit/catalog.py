@@ -71,6 +71,11 @@ class Component:
         return f"{self.kind}:{self.name}"
 
 
+def key_of(tool: Tool) -> str:
+    """Return the key of `tool` in a catalog; one that an agent stands behind is an agent there."""
+    return f"{_kind(tool)}:{tool.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """The components that compete for the budget of a task, and the skills it asks for where they are known."""
@@ -84,10 +89,15 @@ class Catalog:
         """Price and value `tools` and `cards` for `task`; `prompt` is what every turn repeats besides tools."""
         reader = min(cards, key=_input_price, default=None)
         relevance = _relevance(task, [_about(tool) for tool in tools])
+        able = frozenset(card.name for card in cards if card.capabilities.tools)
+        usable = None if len(able) == len(cards) else able
         return cls(
             (
                 *(_model_component(card, task, prompt) for card in cards),
-                *(_tool_component(tool, value, reader) for tool, value in zip(tools, relevance, strict=True)),
+                *(
+                    _tool_component(tool, value, reader, usable)
+                    for tool, value in zip(tools, relevance, strict=True)
+                ),
             ),
             task=task,
         )
@@ -134,10 +144,19 @@ def _model_component(card: ModelCard, task: str, prompt: str) -> Component:
     return Component(card.name, "model", _cost(usage, card.price), value, card.price is not None)
 
 
-def _tool_component(tool: Tool, relevance: float, reader: ModelCard | None) -> Component:
-    usage = Usage(input_tokens=_schema_characters(tool) // CHARACTERS_PER_TOKEN)
-    cost = _cost(usage, reader.price if reader else None, tool.cost)
-    return Component(tool.name, "tool", cost, relevance, about=_about(tool))
+def _tool_component(
+    tool: Tool, relevance: float, reader: ModelCard | None, works_with: frozenset[str] | None
+) -> Component:
+    """Price the schema that every turn reads, one call, and the least that an agent behind it takes."""
+    usage, least = Usage(input_tokens=_schema_characters(tool) // CHARACTERS_PER_TOKEN), tool.expects()
+    cost = _cost(usage, reader.price if reader else None, tool.cost + (least or _NO_FEE))
+    return Component(
+        tool.name, _kind(tool), cost, relevance, least is not None, works_with=works_with, about=_about(tool)
+    )
+
+
+def _kind(tool: Tool) -> Literal["agent", "tool"]:
+    return "agent" if tool.spends or tool.hands_over else "tool"
 
 
 def _about(tool: Tool) -> str:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentkit.agent import FINISH_LINE_GATE, MAX_STEPS, OUTPUT_QUANTILE, Agent
+from agentkit.agent import FINISH_LINE_GATE, MAX_HANDOFFS, MAX_STEPS, OUTPUT_QUANTILE, Agent
 from agentkit.backends.base import Backend
 from agentkit.backends.breaker import Breaker
 from agentkit.backends.concurrency import Concurrency
@@ -32,7 +32,7 @@ from agentkit.routers.artefact import load as load_artefact
 from agentkit.routers.fusion import FusionRouter
 from agentkit.routers.multi_round import MultiRoundRouter
 from agentkit.routers.votes import VoteRouter
-from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, ToolMakingSpec
+from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, ToolMakingSpec, ToolSearchSpec
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry
 from agentkit.tools import Tool, calculate, tool
@@ -71,7 +71,8 @@ class _Builder:
 
     def agent(self, name: str) -> Agent[str]:
         if name not in self._agents:
-            self._agents[name] = self._make_agent(name, self._spec.agents[name])
+            self._agents[name] = made = self._make_agent(name, self._spec.agents[name])
+            made.handoffs += map(self.agent, self._spec.agents[name].handoffs)  # which may lead back here
         return self._agents[name]
 
     def _make_agent(self, name: str, spec: AgentSpec) -> Agent[str]:
@@ -91,13 +92,26 @@ class _Builder:
             seed=spec.seed,
             reasoning_effort=spec.reasoning_effort,
             max_steps=spec.max_steps or MAX_STEPS,
-            tool_search=ToolSearch(spec.tool_search.top, spec.tool_search.by) if spec.tool_search else None,
+            tool_search=self._tool_search(spec.tool_search),
             tool_making=self._tool_making(spec.tool_making, ("agents", name, "tool_making")),
             output_quantile=OUTPUT_QUANTILE if spec.output_quantile is None else spec.output_quantile,
             finish_line_gate=FINISH_LINE_GATE if spec.finish_line_gate is None else spec.finish_line_gate,
             resilience=_resilience(spec),
             policy=self._policy(spec.policy),
+            max_handoffs=spec.max_handoffs or MAX_HANDOFFS,
             fallbacks={trigger: [self._model(m) for m in models] for trigger, models in spec.fallbacks.items()},
+        )
+
+    def _tool_search(self, spec: ToolSearchSpec | None) -> ToolSearch | None:
+        if spec is None:
+            return None
+        return ToolSearch(
+            spec.top,
+            spec.by,
+            always=spec.always,
+            dependencies=spec.dependencies,
+            model=self._model(spec.model) if spec.model else None,
+            cache=self._definition.path.parent / spec.cache if spec.cache else None,
         )
 
     def _tool_making(self, spec: ToolMakingSpec | None, keys: Keys) -> ToolMaking | None:

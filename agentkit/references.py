@@ -67,12 +67,16 @@ def _references_of(agent: AgentSpec, spec: AppSpec, keys: Keys) -> Iterator[_Ref
             kind = f"models of router {agent.router!r}"
             for i, model in enumerate(agent.models or ()):
                 yield _Reference((*keys, "models", i), kind, model, router.order)
+    if agent.tool_search is not None and agent.tool_search.model is not None:
+        yield _Reference((*keys, "tool_search", "model"), "models", agent.tool_search.model, _callable(spec))
     if agent.budget is not None:
         yield _Reference((*keys, "budget"), "budgets", agent.budget, spec.budgets)
     if agent.tool_making is not None:
         yield _Reference((*keys, "tool_making", "maker"), "agents", agent.tool_making.maker, spec.agents)
     if agent.policy is not None:
         yield _Reference((*keys, "policy"), "policies", agent.policy, spec.policies)
+    for i, other in enumerate(agent.handoffs):
+        yield _Reference((*keys, "handoffs", i), "agents", other, spec.agents)
     for i, tool in enumerate(agent.tools):
         if isinstance(tool, AgentTool):
             yield _Reference((*keys, "tools", i, "agent"), "agents", tool.agent, spec.agents)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
 from typing_extensions import TypeVar
@@ -25,7 +25,7 @@ from agentkit.backends.guarded import Guarded
 from agentkit.backends.pool import Pool
 from agentkit.budgets import Ledger, Scope, Tracker
 from agentkit.budgets.length import OutputLengths
-from agentkit.catalog import Catalog, Selection
+from agentkit.catalog import Catalog, Selection, key_of
 from agentkit.composer import Composer
 from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
@@ -43,7 +43,8 @@ from agentkit.executor import (
     wrap_up,
 )
 from agentkit.executor.resilience import Resilience
-from agentkit.messages import SUMMARY, Message, assistant
+from agentkit.executor.tool_loop import run_tool_loop
+from agentkit.messages import SUMMARY, Message, assistant, system
 from agentkit.output import OutputType
 from agentkit.planner import Planner
 from agentkit.routers import Router
@@ -100,6 +101,8 @@ class Work(Generic[T]):
     sources: tuple[ToolSource, ...] = ()
     policy: Policy | None = None
     tool_making: ToolMaking | None = None
+    handoffs: Mapping[str, Callable[[], Work[Any]]] = field(default_factory=dict)
+    max_handoffs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,21 +259,17 @@ def _ending(result: StepResult) -> Ending:
 
 async def _work(work: Work[T], job: Job, line: FinishLine | None) -> StepResult:
     """Compose, plan and run the steps."""
-    tools, passed_over = await _found(work, job)
     if work.tool_making is not None:
         job = await _with_made_tool(work.tool_making, work.task, job)
-        tools += tuple(tool for tool in job.tools if tool not in work.tools)
-    view = job.scope.view()  # after what may have cost something
-    catalog = Catalog.of(work.task, job.instructions, tools, job.cards)
-    selection = work.composer.compose(catalog, view.available)
-    reasons = {**selection.reasons, **passed_over}
-    job.emit(Composed(tuple(sorted(selection.chosen)), reasons, selection.value, selection.more))
-    plan = await work.planner.plan(work.task, selection, view)
-    equipped = job if len(selection.chosen) == len(reasons) else _equipped(job, selection, plan.tools)
+    selection, whole = await _composed(work, job)
+    plan = await work.planner.plan(work.task, selection, job.scope.view())
+    equipped = job if whole else _equipped(job, selection, plan.tools)
     job.emit(Planned({step.id: step.needs for step in plan.steps}, plan.reason))
     if line is not None and len(plan.steps) == 1 and _answers_at_once(work, equipped, line):
         equipped = replace(equipped, spare=line.hold)
     result = await carry_out(equipped, work.task, plan)
+    if result.ended == "handed_over":
+        result = await _handed_over(work, equipped, result)
     job.progress.messages, job.progress.text = result.messages, result.text.strip()
     return result
 
@@ -282,6 +281,49 @@ async def _with_made_tool(making: ToolMaking, task: str, job: Job) -> Job:
     dispatch = await making.decide(task, job.scope, job.emit, taken=taken, seconds=left)
     job.progress.dispatch = dispatch
     return job if dispatch.tool is None else replace(job, tools=Registry((*job.tools, dispatch.tool)))
+
+
+async def _composed(work: Work[T], job: Job) -> tuple[Selection, bool]:
+    """Return what to work with, and whether that is all there is."""
+    tools, passed_over = await _found(work, job)
+    tools += tuple(tool for tool in job.tools if tool not in work.tools)
+    catalog = Catalog.of(work.task, job.instructions, tools, job.cards)
+    selection = work.composer.compose(catalog, job.scope.view().available)  # the search may have cost something
+    reasons = {**selection.reasons, **passed_over}
+    job.emit(Composed(tuple(sorted(selection.chosen)), reasons, selection.value, selection.more))
+    return selection, len(selection.chosen) == len(reasons)
+
+
+async def _handed_over(work: Work[T], job: Job, result: StepResult) -> StepResult:
+    """Go on with the conversation as the agent it was handed over to, in the same scope and to the same deadline.
+
+    The answer is held to the output type that was asked for, and calls to the policies of both. The last agent
+    that the limit allows is not offered to hand it on.
+    """
+    taker: Work[Any] = work.handoffs[result.taker]()
+    taker = replace(taker, task=work.task, history=work.history, budget=work.budget)
+    left = work.max_handoffs - 1
+    if not left:
+        taker = replace(taker, tools=tuple(tool for tool in taker.tools if not tool.hands_over))
+    async with AsyncExitStack() as cleanup:
+        if job.enforcer is not None:
+            cleanup.enter_context(job.enforcer.around())
+        for source in taker.sources:
+            tools = await cleanup.enter_async_context(source.open(work.budget.seconds))
+            taker = replace(taker, tools=(*taker.tools, *tools))
+        next_work = replace(taker, output=work.output, max_handoffs=left)
+        own = replace(
+            _job(next_work, job.scope, job.trace, job.deadline), tracker=job.tracker, progress=job.progress
+        )
+        job.emit(Planned({taker.agent: ()}, f"{work.agent} hands over to {taker.agent}"))
+        selection, whole = await _composed(next_work, own)
+        own = own if whole else _equipped(own, selection, frozenset())
+        instructions = (system(own.instructions),) if own.instructions else ()
+        said = (message for message in result.messages if message.role != "system")
+        result = await run_tool_loop(own, taker.agent, work.task, (*instructions, *said))
+        if result.ended == "handed_over":
+            result = await _handed_over(next_work, own, result)
+    return result
 
 
 def _answers_at_once(work: Work[T], job: Job, line: FinishLine) -> bool:
@@ -299,25 +341,25 @@ async def _found(work: Work[T], job: Job) -> tuple[tuple[Tool, ...], Mapping[str
     """Return the tools that the search finds for the task, and by key why the others are passed over."""
     if work.tool_search is None:
         return work.tools, {}
+    handing = tuple(tool for tool in work.tools if tool.hands_over)  # who else is there is always said
+    tools = tuple(tool for tool in work.tools if not tool.hands_over)
     asked = [message.text for message in job.history if message.role == "user"][-1:]  # "and cancel it"
     need = "\n".join((*asked, work.task))
-    try:
-        found = await work.tool_search.shortlist(work.tools, need, job.scope)
-    except BackendError as error:  # of the embedder; the models may well be there
-        job.emit(Failed("tool_search", f"{error}; searching by words"))
-        found = await work.tool_search.by_words().shortlist(work.tools, need, job.scope)
+    found = await work.tool_search.shortlist(
+        tools, need, job.scope, lambda why: job.emit(Failed("tool_search", why))
+    )
     kept = {tool.name for tool in found}
     why = f"not among the {work.tool_search.top} tools found for the task"
-    return found, {f"tool:{tool.name}": why for tool in work.tools if tool.name not in kept}
+    return (*found, *handing), {key_of(tool): why for tool in tools if tool.name not in kept}
 
 
 def _equipped(job: Job, selection: Selection, planned: frozenset[str]) -> Job:
     """Return the job with nothing but what was chosen, and the tools that the plan calls."""
-    chosen = selection.chosen | {f"tool:{name}" for name in planned}
+    chosen = selection.chosen
     return replace(
         job,
         backends={name: backend for name, backend in job.backends.items() if f"model:{name}" in chosen},
-        tools=Registry(tool for tool in job.tools if f"tool:{tool.name}" in chosen),
+        tools=Registry(tool for tool in job.tools if key_of(tool) in chosen or tool.name in planned),
     )
 
 

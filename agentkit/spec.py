@@ -33,6 +33,7 @@ from agentkit.spec_parts import (
     FUNCTION,
     Count,
     Dollars,
+    Flag,
     Name,
     PositiveCount,
     Seconds,
@@ -151,6 +152,14 @@ class ToolSearchSpec(Spec):
     """Tools that are offered at most."""
     by: Literal["words", "both"] = "words"
     """What is compared: words, or words and meaning (the `embed` extra)."""
+    always: tuple[ToolName, ...] = ()
+    """Tools that are offered whatever the task, among the `top`."""
+    dependencies: Flag = False
+    """Bring along the tools that produce what a found one has to be given."""
+    model: Name | None = None
+    """A model that describes the tools, takes the task apart and ranks what was found."""
+    cache: Text | None = None
+    """The file that keeps what the model says of the tools, relative to this one."""
 
 
 class ToolMakingSpec(Spec):
@@ -233,6 +242,10 @@ class AgentSpec(Spec):
     """A conversation that no model can read: end, leave out the oldest turns, or summarise those first."""
     policy: Name | None = None
     """What its tools may do."""
+    handoffs: tuple[Name, ...] = ()
+    """Agents that it may hand the whole conversation over to; they may hand it back."""
+    max_handoffs: PositiveCount | None = None
+    """Hand-overs of one run at most, 4 if not given."""
     fallbacks: dict[Trigger, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
     """Models that a failed call goes to, by the kind of its failure; `any` is every kind that is not listed."""
 

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.catalog import LEAST_RELEVANCE, MOST_SKILLS, UNKNOWN_QUALITY, Catalog, Component, Skill
+from agentkit.backends.fake import ScriptedBackend
+from agentkit.catalog import LEAST_RELEVANCE, MOST_SKILLS, UNKNOWN_QUALITY, Catalog, Component, Skill, key_of
 from agentkit.costs import Cost
 from agentkit.tools import Tool, tool
-from agentkit.types import ToolSpec
-from tests.scenario import card, find_customer, find_order
+from agentkit.types import Capabilities, ToolSpec
+from tests.scenario import agent, card, find_customer, find_order
 
 TEXTS = st.text(st.characters(categories=["L", "N", "Zs", "P"]), max_size=60)
 
@@ -107,3 +108,19 @@ def test_a_task_of_one_piece_is_one_skill_and_no_task_has_more_than_the_most() -
     assert len(Catalog.of(many, "", [find_order], []).by_skill().skills) == MOST_SKILLS
     assert Catalog((), task="").by_skill().skills == ()
     assert Catalog((), (Skill("s"),), "a task").by_skill().skills == (Skill("s"),)
+
+
+def test_an_agent_is_a_component_that_costs_its_schema_and_its_least_answer() -> None:
+    helper = agent(ScriptedBackend("x", card=card("helper")), name="helper", description="Helps.")
+    (component,) = Catalog.of("Help.", "", [helper.as_tool()], []).components
+    assert (component.key, key_of(helper.as_tool())) == ("agent:helper", "agent:helper")
+    assert component.cost["usd"] == helper.minimum("Helps.")["usd"] > 0
+    unpriced = agent(ScriptedBackend("x", card=card("helper", None)), name="helper").as_tool()
+    assert not Catalog.of("Help.", "", [unpriced], []).components[0].priced
+
+
+def test_tools_work_with_the_models_that_can_call_them() -> None:
+    mute = card("mute", capabilities=Capabilities(tools=False))
+    found = Catalog.of("Find.", "", [find_order], [card("able"), mute]).components[-1]
+    assert found.works_with == frozenset({"able"})
+    assert Catalog.of("Find.", "", [find_order], [card("able")]).components[-1].works_with is None

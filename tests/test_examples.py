@@ -70,6 +70,20 @@ def test_tool_search(run: Run) -> None:
     assert offered == "4 of 61 tools were offered, get_order among them: True"
 
 
+def test_assisted_search(run: Run) -> None:
+    assert run("assisted_search.py").splitlines() == [
+        "Ten dollars are about nine euros.",
+        "offered: fx, calculate",
+        "calls of the search: 3 of all: 4",
+    ]
+
+
+def test_hand_off(run: Run) -> None:
+    answer, *conversation = run("hand_off.py").splitlines()
+    assert answer == "Invoice 7 was paid on Monday."
+    assert [line.split()[0] for line in conversation] == ["user", *["assistant", "tool"] * 2, "assistant"]
+
+
 def test_fitted_router(run: Run) -> None:
     assert run("fitted_router.py").splitlines() == [
         "Find the sum of 3 and 4. says cheap",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from agentkit.tools.arguments import parse_arguments
 from agentkit.tools.context import Context
 from agentkit.tools.invoke import invoke
-from agentkit.tools.registry import Registry, Toolset
+from agentkit.tools.registry import Registry, Toolset, namespace
 from agentkit.tools.tool import Tool, tool
 
 if TYPE_CHECKING:
     from agentkit.tools.calculator import calculate
 
-__all__ = ["Context", "Registry", "Tool", "Toolset", "calculate", "invoke", "parse_arguments", "tool"]
+__all__ = ["Context", "Registry", "Tool", "Toolset", "calculate", "invoke", "namespace", "parse_arguments", "tool"]
 
 
 def __getattr__(name: str) -> Any:

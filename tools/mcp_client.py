@@ -127,7 +127,9 @@ class McpServer:
         description = excerpt(offered.description or offered.title or "", MAX_DESCRIPTION)
         spec = ToolSpec(name, description, offered.input_schema)
         parse = schema_parser(offered.input_schema)
-        return Tool(spec, _caller(client, name, offered.name), self.cost, self.timeout, parse, foreign=True)
+        gives = tuple(map(str, (offered.output_schema or {}).get("properties") or ()))
+        caller = _caller(client, name, offered.name)
+        return Tool(spec, caller, self.cost, self.timeout, parse, foreign=True, gives=gives)
 
 
 def _caller(client: Client, name: str, remote: str) -> Callable[..., Awaitable[object]]:

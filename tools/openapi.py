@@ -95,12 +95,16 @@ class OpenApi:
 
         schema = operation.schema
         spec = ToolSpec(name, excerpt(operation.description, MAX_DESCRIPTION), schema)
-        return Tool(spec, call, self.cost, self.timeout + 5, schema_parser(schema), foreign=True)
+        parse, timeout = schema_parser(schema), self.timeout + 5
+        return Tool(spec, call, self.cost, timeout, parse, foreign=True, gives=operation.gives)
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """One request that can be made: `places` says by argument where it goes and under which name."""
+    """One request that can be made: `places` says by argument where it goes and under which name.
+
+    `gives` names what a good answer has in it.
+    """
 
     id: str
     method: str
@@ -108,6 +112,7 @@ class _Operation:
     description: str
     schema: dict[str, Any]
     places: Mapping[str, tuple[str, str]]
+    gives: tuple[str, ...]
 
     def request(self, arguments: Mapping[str, Any]) -> tuple[str, dict[str, str], bytes | None]:
         """Return path with query, headers and body."""
@@ -186,7 +191,17 @@ def _operation(
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     name = str(written.get("operationId") or f"{method}{path}").strip("/")
     described = str(written.get("summary") or written.get("description") or f"{method.upper()} {path}")
-    return _Operation(name, method.upper(), path, described, schema, places)
+    return _Operation(name, method.upper(), path, described, schema, places, _gives(document, written))
+
+
+def _gives(document: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the properties of a good answer, or of the objects in a list of them."""
+    for status, answer in (written.get("responses") or {}).items():
+        for kind, media in (_resolved(answer, document).get("content") or {}).items():
+            if str(status).startswith("2") and _JSON.fullmatch(kind):
+                schema = media.get("schema") or {}
+                return tuple(map(str, (schema.get("items") or schema).get("properties") or ()))
+    return ()
 
 
 def _described(node: Mapping[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Protocol
 
@@ -16,6 +17,11 @@ class Toolset(Protocol):
     async def tools(self) -> Sequence[Tool]:
         """Return the tools there are now."""
         ...
+
+
+def namespace(name: str, tools: Iterable[Tool]) -> tuple[Tool, ...]:
+    """Return `tools` with `name` and an underscore before their names, so that two sets may stand side by side."""
+    return tuple(replace(tool, spec=replace(tool.spec, name=f"{name}_{tool.name}")) for tool in tools)
 
 
 class Registry:
@@ -43,7 +49,8 @@ class Registry:
         try:
             return self._tools[name]
         except KeyError:
-            raise ToolNotFound(name, get_close_matches(name, self._tools)) from None
+            within = [known for known in self._tools if known.endswith(f"_{name}")]  # of a namespace
+            raise ToolNotFound(name, within or get_close_matches(name, self._tools)) from None
 
     async def tools(self) -> Sequence[Tool]:
         """Return all tools."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, get_origin, get_type_hints
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
@@ -53,6 +53,11 @@ class Signature:
         model = create_model("Arguments", __config__=config, **fields)
         return cls(model, names, tuple(contexts), hints.get("return"))
 
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of what the function returns, where its annotation says."""
+        return _results(self.returns)
+
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments, without the titles pydantic derives from names."""
         schema: dict[str, Any] = _without_titles(self.model.model_json_schema())
@@ -71,6 +76,13 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: {error}; its annotations must be importable at module level") from error
     except TypeError as error:
         raise ConfigError(f"{where} is not a function; give a function or a bound method") from error
+
+
+def _results(hint: Any) -> tuple[str, ...]:
+    """Return the fields of a typed dictionary, a dataclass or a model, or of those in a list or beside None."""
+    if is_typeddict(hint) or is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, BaseModel)):
+        return tuple(get_type_hints(hint))
+    return next((found for part in get_args(hint) if (found := _results(part))), ())
 
 
 def _check(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:

@@ -40,8 +40,10 @@ class Tool:
     `cost` is the most one call spends beyond being counted. `timeout` is in seconds, None leaves the call
     to the deadline of the run. Without a `parse` of its own a tool accepts any JSON object. The name and the
     description of a `foreign` tool are text of somebody else's. A tool that `spends` draws from the scope it is
-    called in, as an agent does. `returns` is the type of its results or their JSON schema, None for anything;
-    plans are checked against it.
+    called in, as an agent does, the least of which `expects` says (None where no price is known); after one that
+    `hands_over` another agent goes on. `returns` is the type of its results or their JSON schema, None for
+    anything: plans are checked against it. `gives` names what is known to be in a result, for the search among
+    many tools.
     """
 
     spec: ToolSpec
@@ -52,6 +54,9 @@ class Tool:
     foreign: bool = False
     spends: bool = False
     returns: Any = None
+    gives: tuple[str, ...] = ()
+    hands_over: bool = False
+    expects: Callable[[], Cost | None] = Cost
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -120,8 +125,8 @@ def _from_function(
     name = name or function.__name__
     description = docstring.summary(doc) if description is None else description
     spec = ToolSpec(name, description, signature.schema())
-    handler = _handler(function, signature.contexts)
-    return Tool(spec, handler, _cost(name, cost or {}), timeout, signature.parse, returns=signature.returns)
+    handler, price = _handler(function, signature.contexts), _cost(name, cost or {})
+    return Tool(spec, handler, price, timeout, signature.parse, returns=signature.returns, gives=signature.results)
 
 
 def _handler(function: Callable[..., Any], contexts: tuple[str, ...]) -> Handler:

@@ -111,8 +111,12 @@ class Job:
         return view._replace(available={name: room + spare.held[name] for name, room in view.available.items()})
 
     def inner(self) -> Job:
-        """Return the job of work whose text another step reads: it need not satisfy the output type."""
-        return replace(self, instructions=self.own_instructions, output_schema=None, check=_accept)
+        """Return the job of work whose text another step reads: it need not satisfy the output type.
+
+        Such work is done by whom it was given to, so nothing in it hands the conversation over.
+        """
+        tools = Registry(tool for tool in self.tools if not tool.hands_over)
+        return replace(self, instructions=self.own_instructions, output_schema=None, check=_accept, tools=tools)
 
     def emit(self, event: Event) -> None:
         """Record `event` in this run's scope."""

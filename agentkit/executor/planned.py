@@ -53,7 +53,7 @@ class _PlannedWork:
 
     def __init__(self, job: Job, step: Step, planning: Planning) -> None:
         self._job, self._step, self._planning = job, step, planning
-        self._reader = PlanReader(job.tools, planning.on_failure, planning.max_steps)
+        self._reader = PlanReader(job.inner().tools, planning.on_failure, planning.max_steps)
         self._messages = opening(job, step.task)
         self._results: dict[str, StepResult] = {}
         self._fresh: list[str] = []  # the results that the model has not been told yet
@@ -87,7 +87,7 @@ class _PlannedWork:
 
     async def _write(self, steps: Steps, run: PlanRun) -> None:
         """Have the plan written, starting steps on the way; steps that cannot run may be corrected once."""
-        prompt = planning_prompt(self._step.task, self._job.tools, self._planning)
+        prompt = planning_prompt(self._step.task, self._job.inner().tools, self._planning)
         messages, held = opening(self._job.inner(), prompt), list[Step]()
 
         def hear(piece: str) -> None:
@@ -181,7 +181,7 @@ class _PlannedWork:
         return steps if steps or '"tool"' in text and self._reader.problems else None
 
     def _is_plan(self, text: str) -> bool:
-        reader = PlanReader(self._job.tools, self._planning.on_failure, self._planning.max_steps)
+        reader = PlanReader(self._job.inner().tools, self._planning.on_failure, self._planning.max_steps)
         return bool(reader.feed(text))
 
 

@@ -26,6 +26,7 @@ Ended = Literal[
     "unverified",
     "failed",
     "skipped",
+    "handed_over",
 ]
 
 _CUT: Mapping[FinishReason, Ended] = {"length": "truncated", "content_filter": "filtered"}
@@ -37,13 +38,14 @@ class StepResult:
 
     `ended` is `answered`, `max_steps` when it never stopped calling tools, `limit` when its share of the budget
     was used up, `failed` and `skipped` for a step of a plan that gave nothing, or what is wrong with the answer;
-    then `problems` says it in sentences.
+    then `problems` says it in sentences. After `handed_over` the agent that the tool `taker` stands for goes on.
     """
 
     text: str
     ended: Ended
     messages: tuple[Message, ...]
     problems: tuple[str, ...] = ()
+    taker: str = ""
 
     @property
     def said(self) -> str:
@@ -68,11 +70,25 @@ async def run_tool_loop(job: Job, step: str, task: str, messages: tuple[Message,
             job.progress.messages, job.progress.text = messages, reply.text.strip()
             return StepResult(reply.text, _ended(outcome), messages, outcome.problems)
         results, refusal = await use_tools(job, reply.tool_calls)
+        taker = _taker(job, results)
         messages = (*messages, reply, *map(tool_message, _noted(job, results)))
         job.progress.messages = messages
         if refusal is not None:
             raise refusal
+        if taker:
+            return StepResult("", "handed_over", messages, taker=taker)
     return StepResult("", "max_steps", messages, (f"no answer after {job.max_steps} model turns",))
+
+
+def _taker(job: Job, results: list[ToolResult]) -> str:
+    """Return the tool that handed the conversation over, if one did; a conversation goes to one agent only."""
+    taker = ""
+    for place, result in enumerate(results):
+        if not result.is_error and job.tools.get(result.name).hands_over:
+            if taker:
+                results[place] = replace(result, content="Error: it was handed over to another", is_error=True)
+            taker = taker or result.name
+    return taker
 
 
 def opening(job: Job, task: str) -> tuple[Message, ...]:

@@ -82,7 +82,8 @@ def _observe(job: Job, results: Sequence[ToolResult]) -> None:
     """Tell the enforcer what tools gave back; one that was refused shows the model but its own words."""
     if job.enforcer is not None:
         for result in results:
-            job.enforcer.observe(result)
+            if result.is_error or not job.tools.get(result.name).hands_over:  # the latter say our words
+                job.enforcer.observe(result)
 
 
 async def _use(job: Job, call: ToolCall, problem: ToolError | None) -> ToolResult:

@@ -69,7 +69,7 @@ class LLMPlanner:
 
     async def plan(self, task: str, selection: Selection, view: ScopeView) -> Plan:
         """Return a plan of one step, which a model will plan; it costs nothing yet."""
-        if not any(key.startswith("tool:") for key in selection.chosen):
+        if not any(key.startswith(("tool:", "agent:")) for key in selection.chosen):
             return Plan((Step("main", task),), "one tool loop: there is no tool to plan with")
         if self.when == "pays" and not pays(task, selection.cost["tokens"]):
             return Plan((Step("main", task),), "one tool loop: a plan would cost more")

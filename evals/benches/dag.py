@@ -6,8 +6,10 @@ the key it takes nothing, so that the ratio is the whole price of a call that is
 
 The second runs on a virtual clock: seeded shapes with seeded latencies on m places. No schedule takes less than
 max(critical path, work / m), and no list schedule more than critical path·(1 - 1/m) + work / m (Graham, 1969).
-`streamed_plan_speedup_ratio` is for plans that a model writes, a word each `WORD` seconds, on places without end.
-`makespan_missed_share` counts those above 1.05 times the least for which another order was found that is not.
+`optimum_proven_share` of them have a shortest schedule that is known (`dag_optimum.py`), with places left idle
+where that helps; the figures over the optimum are of those. `makespan_missed_share` counts those above 1.05 times
+the bound for which another order was found that is not. `streamed_plan_speedup_ratio` is for plans that a model
+writes, a word each `WORD` seconds, on places without end.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from agentkit import Agent, tool
 from agentkit.answer import Answer
 from agentkit.backends.fake import ScriptedBackend
 from agentkit.evals.benches.base import BenchResult, Options, environment
+from agentkit.evals.benches.dag_optimum import optimum
 from agentkit.evals.benches.dag_peer import chain_ms
 from agentkit.evals.benches.dag_shapes import KINDS, Shape, best_found, chain, draw_shape, fan
 from agentkit.evals.benches.peers.environment import PeerAbsent
@@ -87,6 +90,12 @@ class Makespan:
         return self.ratio > NEAR and best_found(self.shape, self.places) <= NEAR * least
 
     @property
+    def optimum(self) -> float | None:
+        """The least makespan that there is, None where it is not proven."""
+        known = min(self.seconds, best_found(self.shape, self.places))
+        return optimum(self.shape, self.places, known)
+
+    @property
     def of_bound(self) -> float:
         """Over the most that a list schedule takes."""
         return self.seconds / (self.shape.critical_path * (1 - 1 / self.places) + self.shape.work / self.places)
@@ -123,6 +132,7 @@ def run(options: Options) -> BenchResult:
     found = run_virtually(_makespans, seeds, lambda seconds: seconds)
     metrics |= _schedules("", found)
     metrics["makespan_missed_share"] = fmean(each.missed for each in found)
+    metrics |= _optima(found)
     metrics |= _schedules("unknown_times_", run_virtually(_makespans, seeds, lambda seconds: 1.0))
     metrics["streamed_plan_speedup_ratio"] = fmean(run_virtually(_streamed, seeds))
     baselines["plan_order"] = _schedules("", run_virtually(_makespans, seeds, lambda seconds: 0.0))
@@ -219,6 +229,18 @@ async def _streamed(seeds: int) -> list[float]:
             written = WORD * sum(usage.output_tokens for usage in backend.bill)
             found.append((written + shape.critical_path) / (anyio.current_time() - start))
     return found
+
+
+def _optima(found: Sequence[Makespan]) -> dict[str, float]:
+    """Return how far the schedules are above the least that there is, where that is proven."""
+    ratios = [each.seconds / least for each in found if (least := each.optimum) is not None]
+    return {
+        "optimum_proven_share": len(ratios) / len(found),
+        "makespan_over_optimum_ratio": fmean(ratios),
+        "makespan_over_optimum_max_ratio": max(ratios),
+        "makespan_optimal_share": fmean(ratio < 1 + 1e-6 for ratio in ratios),
+        "makespan_within_1_05_of_optimum_share": fmean(ratio <= NEAR for ratio in ratios),
+    }
 
 
 def _schedules(prefix: str, found: Sequence[Makespan]) -> dict[str, float]:

@@ -80,7 +80,9 @@ async def _search(backends: Sequence[Backend], options: Options, tally: _Tally) 
     """Offer nano every tool, then the 16 found for the question; 100 schemas do not fit its context."""
     for crowd in SEARCHED_CROWDS:
         count = _count(options, CROWDED_QUESTIONS)
-        for how, search in (("all", None), ("words", ToolSearch()), ("both", ToolSearch(by="both"))):
+        linked = ToolSearch(always=["calculate"], dependencies=True)
+        searches = (("all", None), ("words", ToolSearch()), ("linked", linked), ("both", ToolSearch(by="both")))
+        for how, search in searches:
             scores = await _ask(backends, crowd, count, options.progress, f"{crowd} distractors, {how}", search)
             tally.add(f"search_{how}_accuracy_distractors_{crowd}", scores)
             read = sum(item.answer.spent["input_tokens"] for item in scores) / len(scores)

@@ -21,7 +21,7 @@ from agentkit.evals.benches.base import BenchResult, Options, environment
 from agentkit.evals.benches.tool_sets import SETS, Asked, ToolSet, read
 from agentkit.evals.statistics import bootstrap_mean
 from agentkit.tools import Tool
-from agentkit.tools.index import FusedIndex, LexicalIndex, SemanticIndex, ToolIndex
+from agentkit.tools.index import DependencyIndex, FusedIndex, LexicalIndex, SemanticIndex, ToolIndex
 
 QUESTIONS, QUICK_QUESTIONS = 1_000, 12
 SEED = 610_001
@@ -44,6 +44,7 @@ def run(options: Options) -> BenchResult:
     embedder = MiniLM()
     kinds: dict[str, Callable[[Sequence[Tool]], ToolIndex]] = {
         "bm25": LexicalIndex,
+        "linked": lambda tools: DependencyIndex(tools, LexicalIndex(tools)),
         "embedding": lambda tools: SemanticIndex(tools, embedder),
         "votes": lambda tools: ThreeViewVotes(tools, embedder),
         "fused": lambda tools: FusedIndex(tools, embedder, decompose=False),
@@ -108,7 +109,12 @@ def _intervals(found: Mapping[str, Mapping[str, Recalls]], names: Sequence[str])
     """
     total = sum(len(found["full"][name][5]) for name in names)
     intervals: dict[str, tuple[float, float]] = {}
-    for better, others in (("fused", ("bm25", "embedding")), ("full", ("bm25", "embedding", "votes", "fused"))):
+    compared = (
+        ("linked", ("bm25",)),
+        ("fused", ("bm25", "embedding")),
+        ("full", ("bm25", "embedding", "votes", "fused")),
+    )
+    for better, others in compared:
         for other in others:
             differences = [
                 (a - b) * total / (len(names) * len(found[better][name][5]))

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agentkit.evals.public_data import required_folder, rows
 from agentkit.tools import Context, Tool
 from agentkit.types import ToolSpec
 
-Described = tuple[str, str, Mapping[str, Any]]
-"""A tool's name, description and parameters."""
+_FIELD = re.compile(r"'(\w+)': \{")
+
+
+class Described(NamedTuple):
+    """A tool's name, description and parameters, which of them it must be given, and what its result holds."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,9 @@ def read(name: str) -> ToolSet:
 def _metatool(kind: str) -> ToolSet:
     place = required_folder("tools_metatool")
     tools: list[Described] = [
-        (row["tool"], row["description"], {}) for row in rows(place / "tools.jsonl.gz") if row["set"] == kind
+        Described(row["tool"], row["description"], {})
+        for row in rows(place / "tools.jsonl.gz")
+        if row["set"] == kind
     ]
     asked = ((row["query"], row["tool"]) for row in rows(place / f"{kind}_tool_queries.jsonl.gz"))
     pairs = [(text, [gold] if isinstance(gold, str) else gold) for text, gold in asked]
@@ -56,7 +68,13 @@ def _metatool(kind: str) -> ToolSet:
 def _sealtools() -> ToolSet:
     place = required_folder("tools_sealtools")
     tools: list[Described] = [
-        (row["api_name"], f"{row['api_description']} {row['field']}", row["parameters"])
+        Described(
+            row["api_name"],
+            f"{row['api_description']} {row['field']}",
+            row["parameters"],
+            tuple(row["required"]),
+            tuple(row["responses"]),
+        )
         for row in rows(place / "tools.jsonl.gz")
     ]
     asked = rows(place / "queries.jsonl.gz")
@@ -65,9 +83,15 @@ def _sealtools() -> ToolSet:
 
 def _apibank() -> ToolSet:
     place = required_folder("tools_apibank")
-    tools: list[Described] = [(row["name"], row["api_info"], {}) for row in rows(place / "apis.jsonl.gz")]
+    tools = [_api(row["name"], row["api_info"]) for row in rows(place / "apis.jsonl.gz")]
     asked = [_dialogue(row["turns"]) for row in rows(place / "dialogues.jsonl.gz")]
     return _set("apibank", tools, asked)
+
+
+def _api(name: str, info: str) -> Described:
+    """The parts of an interface are named in the text that describes it."""
+    taken, _, given = info.partition("output_parameters")
+    return Described(name, info, {}, tuple(_FIELD.findall(taken)), tuple(_FIELD.findall(given)))
 
 
 def _dialogue(turns: Iterable[Mapping[str, Any]]) -> tuple[str, list[str]]:
@@ -83,7 +107,8 @@ def _stabletoolbench() -> ToolSet:
     for row in rows(place / "apis.jsonl.gz"):
         parameters = {part["name"]: part for part in row["required_parameters"] + row["optional_parameters"]}
         about = f"{row['category_name']} {row['tool_name']}. {row['api_description']}"
-        tools.append((row["api_id"], about, parameters))
+        required = tuple(part["name"] for part in row["required_parameters"])
+        tools.append(Described(row["api_id"], about, parameters, required))
     asked = rows(place / "queries.jsonl.gz")
     return _set("stabletoolbench", tools, [(row["query"], row["relevant_apis"]) for row in asked])
 
@@ -100,19 +125,21 @@ SETS: Mapping[str, Callable[[], ToolSet]] = {
 def _set(name: str, tools: Iterable[Described], pairs: Iterable[tuple[str, Iterable[str]]]) -> ToolSet:
     """Questions whose tools are all unknown are left out: nothing could be found for them."""
     named = list(tools)
-    place = {key: index for index, (key, _, _) in enumerate(named)}
+    place = {described.name: index for index, described in enumerate(named)}
     asked = [Asked(text, frozenset(place[key] for key in gold if key in place)) for text, gold in pairs]
-    made = tuple(_tool(index, *parts) for index, parts in enumerate(named))
+    made = tuple(_tool(index, described) for index, described in enumerate(named))
     return ToolSet(name, made, tuple(question for question in asked if question.gold))
 
 
-def _tool(index: int, key: str, description: str, parameters: Mapping[str, Any]) -> Tool:
+def _tool(index: int, described: Described) -> Tool:
     """The tool by a name that providers take; what its own name says goes on being searched."""
-    local = key.rsplit("/", 1)[-1]
+    local = described.name.rsplit("/", 1)[-1]
     name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in local)[:56]
-    properties = {name: {"description": part.get("description") or ""} for name, part in parameters.items()}
-    spec = ToolSpec(f"{name}_{index}", description, {"type": "object", "properties": properties})
-    return Tool(spec, _unused)
+    properties = {
+        name: {"description": part.get("description") or ""} for name, part in described.parameters.items()
+    }
+    schema = {"type": "object", "properties": properties, "required": list(described.required)}
+    return Tool(ToolSpec(f"{name}_{index}", described.description, schema), _unused, gives=described.gives)
 
 
 async def _unused(arguments: Mapping[str, Any], context: Context[Any]) -> object:

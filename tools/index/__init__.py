@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentkit.tools.index.base import Scored, ToolIndex
+    from agentkit.tools.index.dependencies import DependencyIndex
     from agentkit.tools.index.fused import FusedIndex
     from agentkit.tools.index.lexical import LexicalIndex
     from agentkit.tools.index.search import ToolSearch
@@ -13,13 +14,22 @@ if TYPE_CHECKING:
 _HOME = {
     "Scored": "agentkit.tools.index.base",
     "ToolIndex": "agentkit.tools.index.base",
+    "DependencyIndex": "agentkit.tools.index.dependencies",
     "FusedIndex": "agentkit.tools.index.fused",
     "LexicalIndex": "agentkit.tools.index.lexical",
     "ToolSearch": "agentkit.tools.index.search",
     "SemanticIndex": "agentkit.tools.index.semantic",
 }
 
-__all__ = ["FusedIndex", "LexicalIndex", "Scored", "SemanticIndex", "ToolIndex", "ToolSearch"]
+__all__ = [
+    "DependencyIndex",
+    "FusedIndex",
+    "LexicalIndex",
+    "Scored",
+    "SemanticIndex",
+    "ToolIndex",
+    "ToolSearch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -134,5 +134,5 @@ async def test_other_tools_are_indexed_anew() -> None:
 
 
 def test_a_search_for_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="top must be 1 or more"):
+    with pytest.raises(ConfigError, match="top must be above 0"):
         ToolSearch(top=0)

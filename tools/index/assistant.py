@@ -1,0 +1,140 @@
+"""A language model that helps a tool search: before, between and after.
+
+The three phases of Toolshed (arXiv 2410.14594): documents are enriched by what a tool would be asked for, once for
+each schema; the need is taken apart and said in other words; what was found is ranked again, and the model says
+what no tool in sight does, so that it can be searched for. Each is one short call that `scope` pays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentkit.costs import Cost
+from agentkit.errors import BackendError, BadResponse, UnboundedCost
+from agentkit.messages import user
+from agentkit.tools.tool import Tool
+from agentkit.types import Request
+from agentkit.usage import Bound
+
+if TYPE_CHECKING:
+    from agentkit.backends.base import Backend
+    from agentkit.budgets import Scope
+
+BATCH = 8
+"""Tools that one call describes."""
+MOST_NEEDS = 6
+_TOKENS_A_TOOL, _NEED_TOKENS, _RANK_TOKENS = 80, 200, 300
+_SHOWN = 300
+
+
+class Assistant:
+    """Asks `backend`; what it says of tools is kept by their schemas, over runs in the file `cache` if given.
+
+    Every method raises BudgetError when a call does not fit, and BackendError when it fails or cannot be read.
+    """
+
+    def __init__(self, backend: Backend, cache: Path | None = None) -> None:
+        self._backend, self._cache = backend, cache
+        self._said: dict[str, str] = {}
+        self._documents: dict[str, Tool] = {}
+        if cache is not None and cache.exists():
+            self._said = {str(key): str(text) for key, text in json.loads(cache.read_text("utf-8")).items()}
+
+    def document(self, tool: Tool) -> Tool:
+        """Return `tool` with what is known of when it is asked for in its description, the same one every time."""
+        key = _schema(tool)
+        if not self._said.get(key):
+            return tool
+        if key not in self._documents:
+            described = f"{tool.spec.description} {self._said[key]}"
+            self._documents[key] = replace(tool, spec=replace(tool.spec, description=described))
+        return self._documents[key]
+
+    async def describe(self, tools: Sequence[Tool], scope: Scope) -> None:
+        """Learn what the tools that it does not know yet are asked for, several with a call."""
+        new = [tool for tool in tools if _schema(tool) not in self._said]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            prompt = (
+                "For each tool write two short questions that a user may ask who needs it, and its topics, as one "
+                f'JSON object {{"tool name": "question? question? topic, topic"}}. Nothing else.\n{_listed(batch)}'
+            )
+            said = await self._object(prompt, _TOKENS_A_TOOL * len(batch), scope)
+            self._said.update({_schema(tool): str(said.get(tool.name, "")) for tool in batch})
+            if self._cache is not None:
+                self._cache.write_text(json.dumps(self._said), "utf-8")
+
+    async def needs(self, need: str, scope: Scope) -> tuple[str, ...]:
+        """Return what `need` asks tools for, one by one and in other words."""
+        prompt = (
+            f"Which single things would tools have to do for this request, {MOST_NEEDS} at most? Say each in "
+            "a few words as a tool's description would, also steps it does not name. JSON only: "
+            f'{{"needs": ["…"]}}\nRequest: {need}'
+        )
+        said = (await self._object(prompt, _NEED_TOKENS, scope)).get("needs")
+        return tuple(str(one) for one in said[:MOST_NEEDS]) if isinstance(said, list) else ()
+
+    async def ranking(self, need: str, tools: Sequence[Tool], scope: Scope) -> tuple[tuple[Tool, ...], str]:
+        """Return those of `tools` that the model would use, best first, and what it lacks, if anything."""
+        prompt = (
+            'Which of these tools does the request need? JSON only: {"tools": ["best name first"], "missing": '
+            f'"what none of them does, or nothing"}}\nRequest: {need}\n{_listed(tools)}'
+        )
+        said = await self._object(prompt, _RANK_TOKENS, scope)
+        by_name = {tool.name: tool for tool in tools}
+        names = said.get("tools")
+        named = [str(name) for name in names] if isinstance(names, list) else []
+        kept = tuple(by_name[name] for name in dict.fromkeys(named) if name in by_name)
+        return kept, str(said.get("missing") or "")
+
+    async def _object(self, prompt: str, cap: int, scope: Scope) -> dict[str, Any]:
+        text = await self._reply(prompt, cap, scope)
+        start = text.find("{")
+        try:
+            found = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise BadResponse(self._backend.card.name, f"no JSON object in {text[:_SHOWN]!r}")
+        return found
+
+    async def _reply(self, prompt: str, cap: int, scope: Scope) -> str:
+        card = self._backend.card
+        request = Request(messages=(user(prompt),), max_output_tokens=min(cap, card.max_output_tokens))
+        bound = self._backend.bound(request)
+        if not isinstance(bound, Bound):
+            raise UnboundedCost(card.name, bound.reason)
+        if not bound.priced and "usd" in scope.view().available:
+            raise UnboundedCost(card.name, "its price is unknown")
+        cost = bound.at(request.max_output_tokens)
+        hold = await scope.reserve(cost, what=f"model:{card.name}", dispatch=True)
+        charge: Cost | None = None
+        try:
+            completion = await self._backend.complete(request)
+            charge = completion.usage.cost(card.price) if completion.usage else None
+        except BackendError as error:
+            if not error.may_be_billed:
+                charge = Cost(requests=1)
+            raise
+        finally:
+            await hold.settle(charge)
+        return completion.message.text
+
+
+def _schema(tool: Tool) -> str:
+    spec = tool.spec
+    said = json.dumps([spec.name, spec.description, spec.parameters], sort_keys=True, default=str)
+    return sha256(said.encode()).hexdigest()[:32]
+
+
+def _listed(tools: Sequence[Tool]) -> str:
+    lines = []
+    for tool in tools:
+        arguments = ", ".join(tool.spec.parameters.get("properties") or ())
+        lines.append(f"- {tool.name}({arguments}): {tool.spec.description[:_SHOWN]}")
+    return "\n".join(lines)
