@@ -125,20 +125,14 @@ class Agent(Generic[T]):
                 f"agent name {name!r}: take letters, digits, '_', '.', '-', 64 at most, a letter first"
             )
         self.name, self.description, self.instructions = name, description, instructions
-        given = tuple(tools)
-        self.tools = tuple(entry for entry in given if isinstance(entry, Tool))
-        self.sources = tuple(entry for entry in given if isinstance(entry, ToolSource))
-        if plain := next((entry for entry in given if not isinstance(entry, Tool | ToolSource)), None):
-            raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
+        self.tools, self.sources = _sorted(tools, name)
         self.router = self._with_fallbacks(router, fallbacks or {})
         self.resilience = resilience or Resilience()
         self.policy = policy
         self.planner = planner or SingleStepPlanner()
         self.composer = composer or KnapsackComposer()
         self.tool_search, self.tool_making = tool_search, tool_making
-        self.handoffs, self.max_handoffs = list(handoffs), max_handoffs
-        if max_handoffs < 1:
-            raise ConfigError(f"agent {name!r}: max_handoffs is 1 or more, not {max_handoffs}; leave handoffs out")
+        self.handoffs, self.max_handoffs = list(handoffs), _hand_overs(max_handoffs, name)
         self.budget = None if budget is None else _read(budget)
         self.max_steps = max_steps
         self._output = OutputType(output_type)
@@ -363,6 +357,20 @@ def _budget(
         return Budget.unlimited(), "the budget of the run around it"
     budget, origin = settings.default_budget, settings.origins["default_budget"]
     return budget, f"the project's default budget ({budget_text(budget)}, from {origin})"
+
+
+def _sorted(given: Sequence[Tool | ToolSource], name: str) -> tuple[tuple[Tool, ...], tuple[ToolSource, ...]]:
+    """Return the tools and the sources of tools among what was given."""
+    if plain := next((entry for entry in given if not isinstance(entry, Tool | ToolSource)), None):
+        raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
+    tools = tuple(entry for entry in given if isinstance(entry, Tool))
+    return tools, tuple(entry for entry in given if isinstance(entry, ToolSource))
+
+
+def _hand_overs(most: int, name: str) -> int:
+    if most < 1:
+        raise ConfigError(f"agent {name!r}: max_handoffs is 1 or more, not {most}; leave handoffs out")
+    return most
 
 
 def _admission(quantile: float, gate: float, name: str) -> tuple[OutputLengths, float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 
 from agentkit import vectors
 from agentkit.errors import ConfigError
-from agentkit.vectors import Kind, open_index
+from agentkit.vectors import ExactIndex, Kind, open_index
 
 Unit = NDArray[np.float32]
 
@@ -51,6 +54,46 @@ def test_faiss_serves_large_sets_unasked(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(vectors, "LARGE", 10)
     assert isinstance(open_index(unit(10, 0)), vectors.FaissIndex)
     assert isinstance(open_index(unit(9, 0)), vectors.ExactIndex)
+
+
+class OnGpu:
+    """What FAISS gives back for an index that was put on a GPU; searches as an exact one."""
+
+    def __init__(self, resources: object, device: int, index: FlatIndex) -> None:
+        assert (resources, device) == ("resources", 0)
+        self.size, self.found = index.size, ExactIndex(unit(0, 0))
+
+    def add(self, stored: Unit) -> None:
+        assert stored.shape[1] == self.size
+        self.found = ExactIndex(stored)
+
+    def search(self, queries: Unit, k: int) -> tuple[Unit, NDArray[np.int64]]:
+        return self.found.search(queries, k)
+
+
+class FlatIndex:
+    """An index that has not been put on a GPU, which nobody should fill."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+def test_with_a_gpu_faiss_puts_large_sets_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    faiss = SimpleNamespace(
+        get_num_gpus=lambda: 1,
+        StandardGpuResources=lambda: "resources",
+        IndexFlatIP=FlatIndex,
+        index_cpu_to_gpu=OnGpu,
+    )
+    monkeypatch.setitem(sys.modules, "faiss", faiss)
+    monkeypatch.setattr(vectors, "find_spec", lambda name: faiss)
+    monkeypatch.setattr(vectors, "LARGE", 10)
+    assert vectors.probe() == ("numpy", "faiss-cpu", "faiss-gpu")
+    stored, asked = unit(12, 0), unit(2, 1)
+    scores, places = open_index(stored).search(asked, 3)
+    expected = ExactIndex(stored).search(asked, 3)
+    np.testing.assert_array_equal(places, expected[1])
+    np.testing.assert_allclose(scores, expected[0])
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
