@@ -67,8 +67,9 @@ class Agent(Generic[T]):
 
     Where model calls of a run share too little for the whole cap of each, a new one is sent with the cap that a
     share `output_quantile` of earlier replies kept within, and what it cuts goes on in a further call; at 1, and
-    where a broken call is billed no more than it made, it waits for the room of the whole cap instead. `finish_line_gate` is how many typical calls such a new one leaves
-    room for, so that the last ones can be gone on with.
+    where a broken call is billed no more than it made, it waits for the room of the whole cap instead.
+    `finish_line_gate` is how many typical calls such a new one leaves room for, so that the last ones can be gone
+    on with.
 
     Among `tools` may be sources of tools, such as an MCP server, which each run opens for itself;
     `policy` says what tools may do, above all once a run has read text that anybody could have written.
