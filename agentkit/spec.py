@@ -264,7 +264,7 @@ class PoolSpec(Spec):
     endpoints: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Entries of `models`."""
     mode: Literal["adaptive", "cost", "capacity"] = "adaptive"
-    """The cheapest endpoint, all alike, or the cheapest until it is saturated and all alike while it is."""
+    """The cheapest endpoint, all alike, or the cheapest until it is saturated and the others too while it is."""
 
 
 # ---------------------------------------------------------------- the whole file

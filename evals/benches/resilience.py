@@ -3,8 +3,8 @@
 Each scenario is a stream of runs of a real agent on providers with weather (`weather.py`) in virtual time: the
 same arrivals, questions and weather with the policy and without. A run succeeds if it answers with a model's
 reply. The 99th percentile `p99_s` is of all runs, so one that fails early looks fast; in `answer_p99_s` a run
-without an answer counts as the whole time it was given. Cost is what the ledger charged for all runs, and is
-held against the providers' bill: `unbilled_ratio` is the share of it that the ledger missed, which must be 0. The
+without an answer counts as the whole time it was given. Cost is what the ledger charged for all runs, and is held
+against the providers' bill: `unbilled_ratio` is the share of it that the ledger missed, which must be 0. The
 cached prefix is one conversation of ten turns over HTTP with the provider fake, in real time.
 """
 
