@@ -106,7 +106,7 @@ MEANING = {
     "dangling_budget": ("9:13", "agents.main.budget: 'default' is not one of the budgets"),
     "dangling_candidate": ("8:43", "agents.main.models[1]: 'other' is not one of the models of router"),
     "dangling_entry": ("6:8", "entry: 'other' is not one of the agents; choose from main"),
-    "dangling_fastest": ("6:30", "routers.default.fastest.models[1]: 'larg' is not one of the models"),
+    "dangling_fastest": ("6:31", "routers.default.fastest.models[1]: 'larg' is not one of the models"),
     "dangling_fitted": ("6:60", "routers.default.fitted.models[1]: 'larg' is not one of the models"),
     "dangling_model": ("6:12", "agents.main.model: 'smal' is not one of the models; did you mean 'small'?"),
     "dangling_order": ("7:22", "routers.default.rules.order[1]: 'larg' is not one of the models"),
