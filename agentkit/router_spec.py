@@ -45,7 +45,7 @@ class FastestSpec(Spec):
     models: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Models to choose from."""
     prefer: PreferSpec | None = None
-    """Limits on each query."""
+    """Limits on each query; a price of seconds changes nothing where nothing else counts."""
 
 
 class FittedSpec(Spec):

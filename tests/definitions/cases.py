@@ -106,7 +106,7 @@ MEANING = {
     "dangling_budget": ("9:13", "agents.main.budget: 'default' is not one of the budgets"),
     "dangling_candidate": ("8:43", "agents.main.models[1]: 'other' is not one of the models of router"),
     "dangling_entry": ("6:8", "entry: 'other' is not one of the agents; choose from main"),
-    "dangling_fastest": ("6:30", "routers.default.fastest.models[1]: 'larg' is not one of the models"),
+    "dangling_fastest": ("6:31", "routers.default.fastest.models[1]: 'larg' is not one of the models"),
     "dangling_fitted": ("6:60", "routers.default.fitted.models[1]: 'larg' is not one of the models"),
     "dangling_maker": ("7:26", "agents.main.tool_making.maker: 'smyth' is not one of the agents"),
     "maker_of_itself": ("7:26", "agents have each other as tools in a circle: main -> main"),
