@@ -25,8 +25,11 @@ from agentkit.models import from_spec
 from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, Planner
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
-from agentkit.routers import FusionRouter, MultiRoundRouter, Router, RuleRouter, VoteRouter
+from agentkit.routers import Router, RuleRouter
 from agentkit.routers.artefact import load as load_artefact
+from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.multi_round import MultiRoundRouter
+from agentkit.routers.votes import VoteRouter
 from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PanelSpec, PlannerSpec, PythonTool, RouterSpec
 from agentkit.tool_sources import make_source
 from agentkit.tool_spec import SourceEntry

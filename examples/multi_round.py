@@ -8,7 +8,7 @@ from decimal import Decimal
 from agentkit import Agent, Budget
 from agentkit.backends import ScriptedBackend
 from agentkit.backends.fake import Script
-from agentkit.routers import MultiRoundRouter
+from agentkit.routers.multi_round import MultiRoundRouter
 from agentkit.trace import Routed
 from agentkit.types import ModelCard
 from agentkit.usage import Price

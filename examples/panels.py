@@ -8,7 +8,9 @@ from decimal import Decimal
 from agentkit import Agent, Budget
 from agentkit.backends import ScriptedBackend
 from agentkit.backends.fake import Reply
-from agentkit.routers import FusionRouter, Router, VoteRouter
+from agentkit.routers import Router
+from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.votes import VoteRouter
 from agentkit.types import ModelCard
 from agentkit.usage import Price
 

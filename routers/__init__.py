@@ -6,45 +6,32 @@ Routers that need to be fitted are loaded when they are named.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentkit.routers.base import Ask, Call, Decision, Estimate, Estimator, Outcome, Query, Router, Stop
+from agentkit.routers.base import Call, Decision, Estimate, Estimator, Outcome, Query, Router, Stop
 from agentkit.routers.fallback import FallbackRouter
 from agentkit.routers.rules import RuleRouter
 
 if TYPE_CHECKING:
-    from agentkit.routers.best_of import BestOfRouter
     from agentkit.routers.cascade_routing import CascadeRouter
-    from agentkit.routers.fusion import FusionRouter
-    from agentkit.routers.multi_round import MultiRoundRouter
     from agentkit.routers.utility import UtilityRouter
-    from agentkit.routers.votes import VoteRouter
 
 _HOME = {
-    "BestOfRouter": "agentkit.routers.best_of",
     "CascadeRouter": "agentkit.routers.cascade_routing",
-    "FusionRouter": "agentkit.routers.fusion",
-    "MultiRoundRouter": "agentkit.routers.multi_round",
     "UtilityRouter": "agentkit.routers.utility",
-    "VoteRouter": "agentkit.routers.votes",
 }
 
 __all__ = [
-    "Ask",
-    "BestOfRouter",
     "Call",
     "CascadeRouter",
     "Decision",
     "Estimate",
     "Estimator",
     "FallbackRouter",
-    "FusionRouter",
-    "MultiRoundRouter",
     "Outcome",
     "Query",
     "Router",
     "RuleRouter",
     "Stop",
     "UtilityRouter",
-    "VoteRouter",
 ]
 
 

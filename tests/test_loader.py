@@ -12,7 +12,10 @@ from agentkit.errors import ConfigError, MissingSecret, SpecError
 from agentkit.loader import load
 from agentkit.models import resolve
 from agentkit.planner import BudgetAware, LLMPlanner, OnFailure, SingleStepPlanner
-from agentkit.routers import FusionRouter, MultiRoundRouter, RuleRouter, VoteRouter
+from agentkit.routers import RuleRouter
+from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.multi_round import MultiRoundRouter
+from agentkit.routers.votes import VoteRouter
 
 HEAD = """\
 version: 1

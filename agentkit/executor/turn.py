@@ -15,7 +15,8 @@ from agentkit.executor.offer import Offer
 from agentkit.executor.room import reserve
 from agentkit.executor.tool_use import problems_of
 from agentkit.messages import Message, assistant
-from agentkit.routers import Ask, Call, Outcome, Query, Stop
+from agentkit.routers import Call, Outcome, Query, Stop
+from agentkit.routers.base import Ask
 from agentkit.trace import Failed, Retried, Routed, Verified
 from agentkit.types import Completion, Request, ScopeView, ToolSpec
 

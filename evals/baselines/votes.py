@@ -13,9 +13,11 @@ import numpy as np
 
 from agentkit.evals.baselines.cascades import shared_fit
 from agentkit.evals.baselines.ladder import Contender, Ladder
-from agentkit.routers import BestOfRouter, Router, VoteRouter
+from agentkit.routers import Router
+from agentkit.routers.best_of import BestOfRouter
 from agentkit.routers.estimators import OutcomeTable
 from agentkit.routers.estimators.verified import Verified, rehearsal_stage, rehearse
+from agentkit.routers.votes import VoteRouter
 
 By = Literal["vote", "weighted vote", "verifier"]
 

@@ -28,7 +28,9 @@ from agentkit.evals.suites.order_desk.questions import Question
 from agentkit.evals.suites.order_desk.remote import desk_remote
 from agentkit.local_models import LocalBackend
 from agentkit.local_models.zoo import CARDS, folder
-from agentkit.routers import FusionRouter, Router, RuleRouter, VoteRouter
+from agentkit.routers import Router, RuleRouter
+from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.votes import VoteRouter
 from agentkit.types import ModelCard
 
 TRAINING, QUESTIONS, PANEL_QUESTIONS = 400, 400, 80

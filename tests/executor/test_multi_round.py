@@ -10,7 +10,9 @@ from agentkit.budgets import Ledger
 from agentkit.costs import Budget
 from agentkit.errors import BackendUnavailable
 from agentkit.executor.resilience import Resilience
-from agentkit.routers import FusionRouter, MultiRoundRouter, VoteRouter
+from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.multi_round import MultiRoundRouter
+from agentkit.routers.votes import VoteRouter
 from agentkit.trace import Routed
 from agentkit.types import Completion
 from tests.scenario import agent, card, check_answer, check_books

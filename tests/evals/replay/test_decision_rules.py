@@ -11,10 +11,10 @@ from agentkit.evals.baselines.streams import stream
 from agentkit.evals.baselines.votes import panels
 from agentkit.evals.replay.folds import folds
 from agentkit.evals.replay.runs import Limit, Run, replay
-from agentkit.routers import VoteRouter
 from agentkit.routers.estimators import Frontier
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import HeldOut
+from agentkit.routers.votes import VoteRouter
 from tests.routers.estimators.replies import with_replies
 
 TABLE = with_replies(120)
