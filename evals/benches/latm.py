@@ -66,11 +66,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A task as it was done: its price in nano-dollars without the making, the making's, whether it is right."""
+    """A task as it was done: nano-dollars without the making's, and those; whether it is right, and had a tool."""
 
     usd: int
     making: int
     right: bool
+    tool: bool = False
 
 
 class Metered(ScriptedBackend):
@@ -151,13 +152,15 @@ def _report(
     made = done["always"]
     metrics[f"{name}_making_usd"] = sum(task.making for task in made) / 1e9
     metrics[f"{name}_tasks"] = len(made)
+    if not made[0].tool:  # no tool could be made, so nothing breaks even
+        return
     for against in ("direct_thinking", "direct_at_once", "strong"):
         without = done[against]
         saving = fmean(task.usd for task in without[:PREDICTED_FROM]) - fmean(
             task.usd for task in made[:PREDICTED_FROM]
         )
         key = f"{name}_break_even_against_{against}"
-        if saving > 0 and made[0].making:
+        if saving > 0:
             metrics[f"{key}_predicted_tasks"] = ceil(made[0].making / saving)
         sums = zip(accumulate(t.usd + t.making for t in made), accumulate(t.usd for t in without), strict=True)
         crossed = next((place for place, (ours, theirs) in enumerate(sums, 1) if ours <= theirs), None)
@@ -200,7 +203,8 @@ async def _made(stream: Sequence[Question], families: Sequence[Family], when: Wh
             assert answer.tool_making is not None
             spent = answer.tool_making.making["usd"]
             right = answer.text.casefold().split() == question.answer.casefold().split()
-            done.append(Done(answer.spent["usd"] - spent, spent, right))
+            with_tool = answer.tool_making.tool is not None
+            done.append(Done(answer.spent["usd"] - spent, spent, right, with_tool))
     return done
 
 

@@ -20,7 +20,7 @@ def test_the_last_draft_is_right_on_what_it_was_written_from(family: str) -> Non
 
 
 def test_a_break_even_is_where_the_sums_cross() -> None:
-    made = [Done(10, 100 * (place == 0), True) for place in range(30)]
+    made = [Done(10, 100 * (place == 0), True, tool=True) for place in range(30)]
     direct = [Done(20, 0, False)] * 30
     metrics: dict[str, float] = {}
     _report(
@@ -29,6 +29,11 @@ def test_a_break_even_is_where_the_sums_cross() -> None:
     assert metrics["f_break_even_against_strong_predicted_tasks"] == 10
     assert metrics["f_break_even_against_strong_observed_tasks"] == 10
     assert "f_break_even_against_direct_at_once_predicted_tasks" not in metrics
+    failed = [Done(20, 100 * (place == 0), True) for place in range(30)]
+    _report(
+        "g", {"always": failed, "direct_thinking": direct, "direct_at_once": made, "strong": direct}, metrics, {}
+    )
+    assert not any(key.startswith("g_break_even") for key in metrics)
     assert metrics["f_making_usd"] == pytest.approx(1e-7) and metrics["f_strong_accuracy"] == 0
 
 
