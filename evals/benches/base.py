@@ -30,6 +30,7 @@ BENCHES: Mapping[str, str] = {
     "quote": "agentkit.evals.benches.quote",
     "resilience": "agentkit.evals.benches.resilience",
     "router": "agentkit.evals.benches.router",
+    "routing": "agentkit.evals.benches.routing",
     "startup": "agentkit.evals.benches.startup",
     "streams": "agentkit.evals.benches.streams",
     "tool-retrieval": "agentkit.evals.benches.tool_retrieval",
