@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ class Artefact:
         if self.cascade is None:
             return None
         learning = LearningEstimator(self.cascade.estimator.base, self.lessons)
-        return replace(self.cascade, estimator=replace(self.cascade.estimator, base=learning))
+        return self.cascade.over(learning)
 
     def save(self, path: str | Path) -> None:
         """Write the artefact; a file of that name is replaced at once or not at all."""

@@ -40,6 +40,7 @@ def fit(
         from agentkit.routers.estimators import OutcomeTable, fit_estimator
         from agentkit.routers.estimators.embedded import EmbeddedFeatures
         from agentkit.routers.estimators.features import LexicalFeatures
+        from agentkit.routers.estimators.fitting import Material
         from agentkit.routers.estimators.table import join
         from agentkit.routers.estimators.verified import fit_cascade
     except ModuleNotFoundError as error:
@@ -49,14 +50,14 @@ def fit(
         raise ConfigError("fitting takes one table of recorded outcomes or more")
     kind = EmbeddedFeatures if features == "embedded" else LexicalFeatures
     table = join(read).tried()
-    made = kind.fit(table.texts)
-    fitted = fit_estimator(table, heads=heads, features=lambda texts: made)
+    material = Material.of(table, features=kind.fit)
+    fitted = fit_estimator(material, heads=heads)
     return Artefact(
         estimator=fitted.estimator,
         choice=fitted.choice,
         reliability=fitted.reliability,
         tables={table.name: table.digest for table in read},
-        cascade=None if heads else fit_cascade(table, features=lambda texts: made),
+        cascade=None if heads else fit_cascade(material),
     )
 
 

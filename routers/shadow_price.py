@@ -5,17 +5,19 @@ program of the multiple-choice knapsack, whose dual is one number, the shadow pr
 Res. 27, 1979): every query takes argmax_m q̂_m − λ·ĉ_m. Here the queries to come are expected to look like a
 window of recent ones, and λ is solved again as the ledger's balance and the window change:
 
-    λ_t = the λ at which the window spends (balance − reserve) / queries left, per query
+    λ_t = the λ at which the window spends balance / queries left, per query
 
-The reserve is what the cheapest call of every later query costs, so that none is left without an answer. What is
-left comes from the ledger (`ScopeView.available`): budgets by run, by day and by user work alike, and may overlap.
+A reserve of what the cheapest call of every later query costs is out of reach, so that none is left without an
+answer. Where queries come in an order, cheap ones first, the recent ones tell too little: all queries together are
+to cost what training says, so those to come cost that less what has been. What is left comes from the ledger
+(`ScopeView.available`): budgets by run, by day and by user work alike, and may overlap.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from agentkit.costs import NANO
 from agentkit.routers.base import Call, Decision, Estimator, Outcome, Query, Router
@@ -30,15 +32,15 @@ WINDOW = 500
 """Recent queries that stand for those to come."""
 _EVERY = 10  # queries after which the price is solved again
 _LEAST_LEFT = 400  # queries that are still expected when nobody says how many there will be
-_AHEAD = 4  # times the queries seen so far, likewise: running dry costs more than money left over
+_AHEAD = 2  # times the queries seen so far, likewise: with once as many, late queries may get no answer
 
 
 class ShadowPriceRouter:
     """Asks `router(λ)` with the λ that what is left of the budget can afford; one object for one stream.
 
-    `expected` is the number of queries the budget is for. Without it four times as many are expected as were seen
+    `expected` is the number of queries the budget is for. Without it twice as many are expected as were seen
     so far, and at least 400, so that the money lasts and a part of it is left over. `forecast` are options of
-    queries like those to come, for the start. Without a dollar limit in the view λ is 0.
+    training queries, for the start and for the reserve. Without a dollar limit in the view λ is 0.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class ShadowPriceRouter:
         self.quality_per_usd = 0.0
         self._make, self._estimator = router, estimator
         self._window = deque((_staircase(options) for options in forecast if options), WINDOW)
-        self._asked = 0
+        self._usual = _mean_base(self._window)
+        self._asked, self._based = 0, 0.0
         self._router = router(0.0)
 
     def next(
@@ -91,6 +94,7 @@ class ShadowPriceRouter:
         ]
         if options:
             self._window.append(_staircase(options))
+            self._based += self._window[-1][0]
 
     def _solve(self, balance: float) -> None:
         price = solve(self._window, balance / (self.queries_left + 1))
@@ -99,9 +103,10 @@ class ShadowPriceRouter:
 
     def _reserve(self) -> float:
         """Return the dollars that later queries need at the least."""
-        if not self._window:
-            return 0.0
-        return self.queries_left * sum(base for base, _ in self._window) / len(self._window)
+        recent = self.queries_left * _mean_base(self._window)
+        if not self.queries_left or self.expected is None:
+            return recent
+        return max(recent, self.expected * self._usual - self._based)
 
 
 Staircase = tuple[float, list[tuple[float, float]]]
@@ -119,6 +124,11 @@ def solve(queries: Iterable[Staircase], spend: float) -> float:
         if left < 0:
             return min(slope, CHEAPEST)
     return 0.0
+
+
+def _mean_base(queries: Collection[Staircase]) -> float:
+    """Return the mean cost of the cheapest useful option, 0 without queries."""
+    return sum(base for base, _ in queries) / len(queries) if queries else 0.0
 
 
 def _staircase(options: Options) -> Staircase:

@@ -20,6 +20,7 @@ from agentkit.evals.baselines.shared import shared_features
 from agentkit.routers import Call, Decision, Outcome, Query, Stop, UtilityRouter
 from agentkit.routers.cascade_routing import CascadeRouter, VerifyingEstimator
 from agentkit.routers.estimators import OutcomeTable, upper_hull
+from agentkit.routers.estimators.fitting import Material
 from agentkit.routers.estimators.verified import Verified, fit_verified, rates, rehearsal_stage, rehearse
 from agentkit.routers.reservation import beliefs
 from agentkit.types import ModelCard, ScopeView
@@ -90,7 +91,8 @@ def value_cascade(table: OutcomeTable) -> Ladder:
 def shared_fit(table: OutcomeTable) -> Verified:
     """Return what is fitted on `table`, the same while the table is the same."""
     if not _fitted or _fitted[0][0] is not table:
-        _fitted[:] = [(table, fit_verified(table, features=lambda texts: shared_features(tuple(texts))))]
+        material = Material.of(table, features=lambda texts: shared_features(tuple(texts)))
+        _fitted[:] = [(table, fit_verified(material))]
     return _fitted[0][1]
 
 

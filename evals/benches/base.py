@@ -32,6 +32,7 @@ BENCHES: Mapping[str, str] = {
     "resilience": "agentkit.evals.benches.resilience",
     "route-live": "agentkit.evals.benches.route_live",
     "router": "agentkit.evals.benches.router",
+    "routing": "agentkit.evals.benches.routing",
     "rules": "agentkit.evals.benches.rules",
     "startup": "agentkit.evals.benches.startup",
     "streams": "agentkit.evals.benches.streams",

@@ -36,16 +36,12 @@ def report(
 ) -> Figures:
     """Measure every run; intervals are 95 %, from a bootstrap over queries that all routers share."""
     counts = draws(arena.table, resamples)
-    zero = Trail(np.nan_to_num(arena.table.cost).T, np.nan_to_num(arena.table.score).T)
-    areas = {}
-    for name, trail in (("zero", zero), *((name, run.trail) for name, run in runs.items())):
-        progress(f"resampling {name}")
-        areas[name] = Area(arena.frontier.area(trail), arena.frontier.areas(trail, counts))
+    areas = hull_areas(arena, runs, counts, progress=progress)
     high = max(float(run.trail.cost.mean(axis=1).max()) for run in runs.values())
     span = arena.frontier.low, max(high, arena.frontier.high)
     routers = {name: _router(arena, run, counts, areas, name, span) for name, run in runs.items()}
     return {
-        "routers": {**routers, "zero": _zero(arena, zero, areas["zero"])},
+        "routers": {**routers, "zero": _zero(arena, areas["zero"])},
         "singles": _singles(arena.table, counts),
         "oracle": _oracle(arena),
         "environment": {
@@ -57,6 +53,25 @@ def report(
             **(environment or {}),
         },
     }
+
+
+def hull_areas(
+    arena: Arena,
+    runs: Mapping[str, Run],
+    counts: Floats,
+    *,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Area]:
+    """Return the hull area of every run and of `zero`, as replayed and in each resample of `counts`."""
+    areas = {}
+    for name, trail in (("zero", _singles_trail(arena)), *((name, run.trail) for name, run in runs.items())):
+        progress(f"resampling {name}")
+        areas[name] = Area(arena.frontier.area(trail), arena.frontier.areas(trail, counts))
+    return areas
+
+
+def _singles_trail(arena: Arena) -> Trail:
+    return Trail(np.nan_to_num(arena.table.cost).T, np.nan_to_num(arena.table.score).T)
 
 
 def draws(table: OutcomeTable, resamples: int, seed: int = 0) -> Floats:
@@ -174,9 +189,9 @@ def _budgeted(run: Run) -> Figures:
     return {"budgets": rows, "budget_violations": sum(done.violations for done in run.budgeted.values())}
 
 
-def _zero(arena: Arena, zero: Trail, area: Area) -> Figures:
+def _zero(arena: Arena, area: Area) -> Figures:
     """Describe the upper hull of the single models; its quality is that at the spend of the best one."""
-    hull = upper_hull(zero.points)
+    hull = upper_hull(_singles_trail(arena).points)
     spend = float(arena.best_cost.mean())
     return {
         "hull": area.value,

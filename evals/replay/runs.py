@@ -11,7 +11,7 @@ from agentkit.costs import NANO
 from agentkit.evals.baselines import Contender, Ladder
 from agentkit.evals.replay.folds import Fold
 from agentkit.routers.estimators import FittedEstimator, Frontier, OutcomeTable, Trail
-from agentkit.routers.estimators.recorded import Played, Stage, play
+from agentkit.routers.estimators.recorded import Played, Stage, play, play_each
 from agentkit.routers.estimators.table import Floats, Indices, join
 
 ORDERS = ("natural", "reversed", "shuffled")
@@ -162,9 +162,8 @@ class _Part:
                 router = ladder.under(budget, len(stage.queries))
                 played = play(router, stage, order=_order(order, len(stage.queries)), budget=budget)
                 budgeted[limit.name, order] = played, budget, bound
-        rungs = tuple(play(router, stage) for router in ladder.routers)
-        chosen = play(ladder.usual or ladder.at(best.spend), stage)
-        return cls(rungs, chosen, predicted, expected, base, budgeted)
+        *rungs, chosen = play_each([*ladder.routers, ladder.usual or ladder.at(best.spend)], stage)
+        return cls(tuple(rungs), chosen, predicted, expected, base, budgeted)
 
 
 def offline(predicted: Floats, expected: Floats, table: OutcomeTable, budget: float) -> float:

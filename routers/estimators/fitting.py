@@ -8,7 +8,6 @@ dominates, or the text does not say which model is good at what, the best router
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,12 +21,13 @@ from agentkit.routers.estimators.average import Average
 from agentkit.routers.estimators.calibration import Calibration, Method
 from agentkit.routers.estimators.clusters import Clusters
 from agentkit.routers.estimators.constant import Constant
+from agentkit.routers.estimators.curve import mix, over_best
 from agentkit.routers.estimators.difficulty import Difficulty
 from agentkit.routers.estimators.factors import Factors
 from agentkit.routers.estimators.features import LexicalFeatures
 from agentkit.routers.estimators.fitted import Features, FittedEstimator
 from agentkit.routers.estimators.heads import Fit, fill
-from agentkit.routers.estimators.hull import Frontier, Trail, upper_hull
+from agentkit.routers.estimators.hull import Frontier
 from agentkit.routers.estimators.linear import Linear
 from agentkit.routers.estimators.neighbours import Neighbours
 from agentkit.routers.estimators.prior import CardPrior
@@ -57,7 +57,6 @@ MIXTURES = (
 """What the default chooses from: heads that are averaged."""
 
 LEAST_QUERIES = 20
-_Z = 1.96
 _PARTS = 5
 
 
@@ -106,18 +105,6 @@ class Choice:
         return mix(self.curve, spend)
 
 
-def mix(curve: Sequence[tuple[float, float, float]], spend: float) -> tuple[float, float, float]:
-    """Do what `Choice.mix` does, on any curve."""
-    rate_of = {(cost, quality): rate for rate, cost, quality in curve}
-    hull = [(cost, rate_of[cost, quality]) for cost, quality in upper_hull(list(rate_of)) if cost > 0]
-    if spend <= hull[0][0]:
-        return hull[0][1], hull[0][1], 1.0
-    for (cheap, cheap_rate), (dear, dear_rate) in zip(hull, hull[1:], strict=False):
-        if spend < dear:
-            return dear_rate, cheap_rate, (spend - cheap) / (dear - cheap)
-    return hull[-1][1], hull[-1][1], 1.0
-
-
 class Fitted(NamedTuple):
     """An estimator, how it was chosen, and how its held-out predictions agree with what happened."""
 
@@ -126,8 +113,70 @@ class Fitted(NamedTuple):
     reliability: Reliability
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A table made ready for fitting: its queries as numbers, each head and amount fitted once, when asked for.
+
+    `table` is without the queries that have no outcome.
+    """
+
+    table: OutcomeTable
+    features: Features
+    numbers: Floats
+    _heads: dict[str, Fit] = field(default_factory=dict, repr=False)
+    _amounts: dict[str, AmountFit] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls, table: OutcomeTable, *, features: Callable[[Sequence[str]], Features] = LexicalFeatures.fit
+    ) -> Material:
+        """Fit the features; raises ConfigError when there are too few queries."""
+        table = table.rows(np.flatnonzero(table.known.any(axis=1)))
+        if len(table.items) < LEAST_QUERIES:
+            count = f"{len(table.items)} queries with an outcome"
+            raise ConfigError(f"table {table.name!r} has {count}; fitting takes {LEAST_QUERIES}")
+        made = features(table.texts)
+        return cls(table, made, made.of(table.texts))
+
+    def mean(self, heads: Sequence[str]) -> Fit:
+        """Return the average of the heads of these names."""
+        for name in heads:
+            if name not in self._heads:
+                self._heads[name] = HEADS[name](self.numbers, self.table.score)
+        return Average.of([self._heads[name] for name in heads])
+
+    @property
+    def amounts(self) -> Mapping[str, AmountFit]:
+        """What a call will use: cost (nano-dollars), tokens in and out, latency; what is unknown is not in it."""
+        if not self._amounts:
+            table = self.table
+            for name, known in (
+                ("cost", table.cost * NANO),
+                ("input_tokens", table.input_tokens),
+                ("output_tokens", table.output_tokens),
+                ("latency", table.latency),
+            ):
+                if found := Amount.fit(self.numbers, known):
+                    self._amounts[name] = found
+        return self._amounts
+
+    def estimator(self, heads: Sequence[str], calibration: Method = "beta") -> FittedEstimator:
+        """Return the estimator whose quality is the calibrated average of `heads`."""
+        mean, table = self.mean(heads), self.table
+        return FittedEstimator(
+            models=table.models,
+            features=self.features,
+            head=mean.head,
+            calibration=Calibration.fit(mean.held_out, table.score, calibration),
+            prior=CardPrior.fit(table.models, np.nanmean(table.score, axis=0), table.prices),
+            samples=len(table.items),
+            amounts={name: found.amount for name, found in self.amounts.items()},
+            prices=table.prices,
+        )
+
+
 def fit_estimator(
-    table: OutcomeTable,
+    table: OutcomeTable | Material,
     *,
     heads: Sequence[str] | None = None,
     features: Callable[[Sequence[str]], Features] = LexicalFeatures.fit,
@@ -137,41 +186,18 @@ def fit_estimator(
 
     Queries without any outcome are left out. Raises ConfigError when there are too few.
     """
-    table = table.rows(np.flatnonzero(table.known.any(axis=1)))
-    if len(table.items) < LEAST_QUERIES:
-        raise ConfigError(
-            f"table {table.name!r} has {len(table.items)} queries with an outcome; fitting takes {LEAST_QUERIES}"
-        )
-    made = features(table.texts)
-    numbers = made.of(table.texts)
-    wanted = tuple(heads) if heads else tuple(dict.fromkeys(name for mixture in MIXTURES for name in mixture))
-    fits = {name: HEADS[name](numbers, table.score) for name in wanted}
-    frontier = Frontier.of(table.score, table.cost)
-    amounts = _amounts(table, numbers)
-    expected = amounts["cost"].held_out / NANO
-    choice = _choose(table, fits, expected, frontier, [tuple(wanted)] if heads else MIXTURES)
-    mean = Average.of([fits[name] for name in choice.heads])
-    estimator = FittedEstimator(
-        models=table.models,
-        features=made,
-        head=mean.head,
-        calibration=Calibration.fit(mean.held_out, table.score, calibration),
-        prior=CardPrior.fit(table.models, np.nanmean(table.score, axis=0), table.prices),
-        samples=len(table.items),
-        amounts={name: found.amount for name, found in amounts.items()},
-        prices=table.prices,
+    material = table if isinstance(table, Material) else Material.of(table, features=features)
+    choice = _choose(material, [tuple(heads)] if heads else MIXTURES)
+    unseen, base = _unseen(material.mean(choice.heads).held_out, material.table, calibration)
+    return Fitted(
+        material.estimator(choice.heads, calibration), choice, reliability(unseen, base, material.table.score)
     )
-    return Fitted(estimator, choice, _reliability(mean.held_out, table, calibration))
 
 
-def _choose(
-    table: OutcomeTable,
-    fits: Mapping[str, Fit],
-    expected: Floats,
-    frontier: Frontier,
-    mixtures: Sequence[tuple[str, ...]],
-) -> Choice:
-    held_out = {names: Average.of([fits[name] for name in names]).held_out for names in mixtures}
+def _choose(material: Material, mixtures: Sequence[tuple[str, ...]]) -> Choice:
+    table, expected = material.table, material.amounts["cost"].held_out / NANO
+    frontier = Frontier.of(table.score, table.cost)
+    held_out = {names: material.mean(names).held_out for names in mixtures}
     trails = {
         names: frontier.trail(_calibrated(predicted, table.score), expected)
         for names, predicted in held_out.items()
@@ -187,25 +213,15 @@ def _choose(
         heads=best,
         curve=frontier.curve(trails[best]),
         best_single=frontier.best_single,
-        over_best=_over_best(frontier, trails[best]),
+        over_best=over_best(frontier, frontier.trail(_unseen(held_out[best], table)[0], expected)),
         best_model=table.models[frontier.best],
         areas=named,
         gain=gain,
     )
 
 
-def _over_best(frontier: Frontier, trail: Trail) -> tuple[float, float]:
-    """Return the 95 % interval of what routing gains on the best single model at its spend, held out."""
-    dear, cheap, share = mix(frontier.curve(trail), frontier.best_single[0])
-    row = {rate: place for place, (rate, _, _) in enumerate(frontier.curve(trail))}
-    score = share * trail.score[row[dear]] + (1 - share) * trail.score[row[cheap]]
-    gain = score - np.nan_to_num(frontier.score[:, frontier.best])
-    spread = _Z * float(gain.std()) / math.sqrt(len(gain))
-    return float(gain.mean()) - spread, float(gain.mean()) + spread
-
-
-def _reliability(held_out: Floats, table: OutcomeTable, method: Method) -> Reliability:
-    """Measure with maps that had not seen the queries they are applied to."""
+def _unseen(held_out: Floats, table: OutcomeTable, method: Method = "beta") -> tuple[Floats, Floats]:
+    """Return calibrated predictions and base rates by maps that had not seen the queries they are applied to."""
     part = np.random.default_rng(0).permutation(len(held_out)) % _PARTS
     calibrated, base = np.empty_like(held_out), np.empty_like(held_out)
     for this in range(_PARTS):
@@ -213,18 +229,8 @@ def _reliability(held_out: Floats, table: OutcomeTable, method: Method) -> Relia
         maps = Calibration.fit(held_out[fitted], table.score[fitted], method)
         calibrated[measured] = maps.apply(held_out[measured])
         base[measured] = fill(table.score[fitted]).mean(axis=0)
-    return reliability(calibrated, base, table.score)
+    return calibrated, base
 
 
 def _calibrated(predicted: Floats, scores: Floats) -> Floats:
     return Calibration.fit(predicted, scores).apply(predicted)
-
-
-def _amounts(table: OutcomeTable, numbers: Floats) -> dict[str, AmountFit]:
-    found = {
-        "cost": Amount.fit(numbers, table.cost * NANO),
-        "input_tokens": Amount.fit(numbers, table.input_tokens),
-        "output_tokens": Amount.fit(numbers, table.output_tokens),
-        "latency": Amount.fit(numbers, table.latency),
-    }
-    return {name: amount for name, amount in found.items() if amount is not None}

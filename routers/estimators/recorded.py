@@ -44,12 +44,15 @@ class Stage:
         columns = {model: column for column, model in enumerate(table.models)}
         nano = np.ceil(np.nan_to_num(table.cost) * NANO)
         bounds = {model: Cost(usd=int(nano[:, column].max())) for model, column in columns.items()}
+        known, tokens = table.known.tolist(), _tokens(table)
         queries, scores, outcomes = [], [], []
         for row, text in enumerate(table.texts):
-            known = [model for model, column in columns.items() if table.known[row, column]]
-            queries.append(Query(text, {model: bounds[model] for model in known}))
-            scores.append({model: float(table.score[row, columns[model]]) for model in known})
-            outcomes.append({m: _outcome(table, row, columns[m], m, int(nano[row, columns[m]])) for m in known})
+            able = {model: column for model, column in columns.items() if known[row][column]}
+            queries.append(Query(text, {model: bounds[model] for model in able}))
+            scores.append({model: float(table.score[row, column]) for model, column in able.items()})
+            outcomes.append(
+                {m: _outcome(table, row, at, tokens[row][at], int(nano[row, at])) for m, at in able.items()}
+            )
         return cls(table, table.cards(), columns, tuple(queries), tuple(scores), tuple(outcomes))
 
 
@@ -78,6 +81,18 @@ def play(
         called[row, [stage.columns[outcome.model] for outcome in seen]] = True
         left = None if left is None else left - spent
     return Played(cost, score, called)
+
+
+def play_each(routers: Sequence[Router], stage: Stage) -> list[Played]:
+    """Route each query by all of `routers`, without a budget: what an estimator learns of it serves them all."""
+    shape = len(routers), len(stage.queries)
+    cost, score, called = np.zeros(shape), np.zeros(shape), np.zeros((*shape, len(stage.cards)), dtype=np.bool_)
+    for row in range(len(stage.queries)):
+        for place, router in enumerate(routers):
+            spent, score[place, row], seen = _route(router, stage, row, None)
+            cost[place, row] = spent / NANO
+            called[place, row, [stage.columns[outcome.model] for outcome in seen]] = True
+    return [Played(*parts) for parts in zip(cost, score, called, strict=True)]
 
 
 def _route(router: Router, stage: Stage, row: int, left: int | None) -> tuple[int, float, list[Outcome]]:
@@ -111,16 +126,23 @@ def _view(left: int | None) -> ScopeView:
     return _UNLIMITED if left is None else _UNLIMITED._replace(limits={"usd": left}, available={"usd": left})
 
 
-def _outcome(table: OutcomeTable, row: int, column: int, model: str, nano: int) -> Outcome:
+def _tokens(table: OutcomeTable) -> list[list[list[int]]]:
+    """Return tokens in and out by row and column, 0 where unknown."""
+    both = np.stack([table.input_tokens, table.output_tokens], axis=-1)
+    found: list[list[list[int]]] = np.nan_to_num(both).astype(int).tolist()
+    return found
+
+
+def _outcome(table: OutcomeTable, row: int, column: int, tokens: Sequence[int], nano: int) -> Outcome:
     """Build what a router sees of a recorded call: the text that was kept of it, its usage and its cost."""
+    model = table.models[column]
     problems = ("the reply has no answer",) if table.blank(row, model) else ()
     if table.replies and (whole := table.replies[row].get(model)):
         return Outcome(model, whole, Cost(usd=nano, requests=1), problems)
-    read, written = (float(np.nan_to_num(m[row, column])) for m in (table.input_tokens, table.output_tokens))
+    read, written = tokens
     answer = table.answers[row].get(model) if table.answers else None
     text = (table.responses[row].get(model) if table.responses else None) or answer or ""
-    completion = Completion(assistant(text), "stop", Usage(input_tokens=int(read), output_tokens=int(written)))
-    problems = ("the reply has no answer",) if table.blank(row, model) else ()
+    completion = Completion(assistant(text), "stop", Usage(input_tokens=read, output_tokens=written))
     seconds = float(table.latency[row, column])
     known = seconds if math.isfinite(seconds) else None
     return Outcome(model, completion, Cost(usd=nano, requests=1), problems, seconds=known)

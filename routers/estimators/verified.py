@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from agentkit.costs import NANO, Cost
-from agentkit.routers.base import Estimate, Outcome, Query, Router
+from agentkit.routers.base import Estimate, Estimator, Outcome, Query, Router
 from agentkit.routers.cascade_routing import CascadeRouter
-from agentkit.routers.estimators.average import Average
 from agentkit.routers.estimators.calibration import Calibration
-from agentkit.routers.estimators.features import LexicalFeatures
-from agentkit.routers.estimators.fitted import Features, FittedEstimator
-from agentkit.routers.estimators.fitting import HEADS, MIXTURES, fit_estimator, mix
+from agentkit.routers.estimators.curve import mix, over_best
+from agentkit.routers.estimators.fitted import FittedEstimator
+from agentkit.routers.estimators.fitting import MIXTURES, Material
 from agentkit.routers.estimators.hull import PENALTIES, Frontier, Trail
-from agentkit.routers.estimators.recorded import Stage, play
+from agentkit.routers.estimators.recorded import Stage, play_each
 from agentkit.routers.estimators.state import Arrays, dump, restore
 from agentkit.routers.estimators.table import Floats, OutcomeTable
 from agentkit.routers.estimators.verifier import VerifiedEstimator, Verifier
@@ -28,7 +27,6 @@ from agentkit.routers.utility import UtilityRouter
 from agentkit.types import ModelCard
 
 _MOST_PLAYED = 600  # training queries that each setting is rehearsed on
-_Z = 1.96
 _PREFIX = "cascade."
 
 
@@ -73,6 +71,10 @@ class Cascade:
     gain: tuple[float, float]
     over_best: tuple[float, float]
 
+    def over(self, base: Estimator) -> Cascade:
+        """Return the same cascade with other priors."""
+        return replace(self, estimator=VerifiedEstimator(base, self.estimator.verifier))
+
     def router(self, quality_per_usd: float, preferences: Preferences | None = None) -> Router:
         """Return the router at a price of quality."""
         judges = self.estimator.verifier.calls
@@ -101,13 +103,12 @@ class Cascade:
         return cls(estimator, curve, *pairs)  # type: ignore[arg-type]
 
 
-def fit_cascade(
-    table: OutcomeTable, *, features: Callable[[Sequence[str]], Features] = LexicalFeatures.fit
-) -> Cascade | None:
-    """Fit on `table`; None where no reply is kept, or where it is not certain to add to choosing once."""
+def fit_cascade(material: Material) -> Cascade | None:
+    """Fit on `material`; None where no reply is kept, or where it is not certain to add to choosing once."""
+    table = material.table
     if not any(map(any, (table.answers, table.responses, table.replies))):
         return None
-    fitted, knob = fit_verified(table, features=features), rates(table)
+    fitted, knob = fit_verified(material), rates(table)
     stage = rehearsal_stage(fitted.table)
     cascade = partial(CascadeRouter, fitted.rehearsal, judges_calls=fitted.estimator.verifier.calls)
     trail = rehearse(cascade, knob, stage)
@@ -117,24 +118,19 @@ def fit_cascade(
     if gain[0] <= 0:
         return None
     curve = tuple((rate, *point) for rate, point in zip(knob, trail.points, strict=True))
-    return Cascade(fitted.estimator, curve, gain, _over_best(frontier, trail, curve))
+    return Cascade(fitted.estimator, curve, gain, over_best(frontier, trail))
 
 
-def fit_verified(
-    table: OutcomeTable, *, features: Callable[[Sequence[str]], Features] = LexicalFeatures.fit
-) -> Verified:
-    """Fit on `table`, with the mixture of heads whose held-out predictions have the least squared error.
+def fit_verified(material: Material) -> Verified:
+    """Fit with the mixture of heads whose held-out predictions have the least squared error.
 
     Unlike a router that decides once, a cascade needs to know how hard a query is as much as who is good at it.
     """
-    table = table.rows(np.flatnonzero(table.known.any(axis=1)))
-    made = features(table.texts)
-    numbers = made.of(table.texts)
-    fits = {name: HEADS[name](numbers, table.score) for mixture in MIXTURES for name in mixture}
-    means = {names: Average.of([fits[name] for name in names]).held_out for names in MIXTURES}
+    table = material.table
+    means = {names: material.mean(names).held_out for names in MIXTURES}
     priors = {names: Calibration.fit(mean, table.score).apply(mean) for names, mean in means.items()}
     best = min(priors, key=lambda names: float(np.nanmean((priors[names] - table.score) ** 2)))
-    base = fit_estimator(table, heads=best, features=lambda texts: made).estimator
+    base = material.estimator(best)
     verifier = Verifier.fit(table, priors[best])
     by_text = dict(zip(table.texts, priors[best], strict=True))
     held_out = HeldOut(by_text, np.nanmean(table.cost, axis=0), table.models)
@@ -155,17 +151,5 @@ def rehearsal_stage(table: OutcomeTable, *, seed: int = 0) -> Stage:
 
 def rehearse(make: Callable[[float], Router], knob: Sequence[float], stage: Stage) -> Trail:
     """Return what the router does on `stage` at each setting."""
-    played = [play(make(rate), stage) for rate in knob]
+    played = play_each([make(rate) for rate in knob], stage)
     return Trail(np.stack([one.cost for one in played]), np.stack([one.score for one in played]))
-
-
-def _over_best(
-    frontier: Frontier, trail: Trail, curve: Sequence[tuple[float, float, float]]
-) -> tuple[float, float]:
-    """Return the 95 % interval of the mean gain on the best single model, at its spend."""
-    places = {rate: place for place, (rate, _, _) in enumerate(curve)}
-    dear, cheap, share = mix(curve, frontier.best_single[0])
-    score = share * trail.score[places[dear]] + (1 - share) * trail.score[places[cheap]]
-    gains = score - np.nan_to_num(frontier.score[:, frontier.best])
-    width = _Z * float(gains.std()) / len(gains) ** 0.5
-    return float(gains.mean()) - width, float(gains.mean()) + width

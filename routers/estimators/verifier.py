@@ -27,8 +27,8 @@ import numpy as np
 
 from agentkit.routers.base import Estimate, Estimator, Outcome, Query
 from agentkit.routers.estimators.recorded import Stage
-from agentkit.routers.estimators.table import Floats, OutcomeTable
-from agentkit.routers.reservation import Likelihoods
+from agentkit.routers.estimators.table import Floats, Indices, OutcomeTable
+from agentkit.routers.reservation import Likelihoods, ranked
 from agentkit.routers.signals import SIGNALS, final_answer, signals
 from agentkit.types import ModelCard
 
@@ -65,12 +65,15 @@ class Verifier:
         table, logits = table.rows(rows), _logit(np.asarray(priors)[rows])
         outcomes = Stage.of(table).outcomes
         own, own_logits = _fit_own(table, logits, outcomes)
-        prefixes = [_Prefixes.of(table, row, logits, own_logits, outcomes[row], draw) for row in range(len(rows))]
+        known = table.known
+        prefixes = [
+            _Prefixes.of(table, row, np.flatnonzero(known[row]), logits, own_logits, outcomes[row], draw)
+            for row in range(len(rows))
+        ]
         seen = [reply for one in prefixes for step in one.seen for reply in step]
         post = _logistic(np.array([x for x, _, _ in seen]), np.array([y for _, y, _ in seen]))
         unseen = [reply for one in prefixes for reply in one.unseen(post)]
         next_ = _logistic(np.array([x for x, _ in unseen]), np.array([y for _, y in unseen]))
-        known = table.known
         moved = (own_logits - logits)[known]
         evidence = _evidence(moved, table.score[known], np.nonzero(known)[1], table.models)
         calls = any(reply.message.tool_calls for row in table.replies for reply in row.values())
@@ -88,49 +91,74 @@ class Verifier:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is believed of a query after some outcomes: of each outcome, and of each model."""
+
+    outcomes: tuple[Outcome, ...]
+    candidates: tuple[ModelCard, ...]
+    beliefs: list[float]
+    estimates: Sequence[Estimate]
+
+
 @dataclass(slots=True)
 class VerifiedEstimator:
-    """An estimator that learns from what was seen: `base` says what to expect, `verifier` what came of it."""
+    """An estimator that learns from what was seen: `base` says what to expect, `verifier` what came of it.
+
+    It remembers the states of the query it was last asked about, for a router asks twice at each step, and a
+    rehearsal asks about one query at every price of quality.
+    """
 
     base: Estimator
     verifier: Verifier
     _known: dict[int, tuple[Outcome, float, str]] = field(default_factory=dict, repr=False)
+    _states: dict[tuple[int, ...], _State] = field(default_factory=dict, repr=False)
+    _text: str = field(default="", repr=False)
 
     def estimate(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome] = ()
     ) -> Sequence[Estimate]:
         """Return estimates that take the replies so far into account; for a model that replied, of its reply."""
-        before = self.base.estimate(query, candidates, ())
+        return self._state(query, candidates, seen).estimates
+
+    def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:
+        """Return the probability that each outcome in `seen` is right; 0 without a reply."""
+        return self._state(query, candidates, seen).beliefs
+
+    def likelihoods(self, model: str) -> Likelihoods:
+        """Return what evidence of its own a reply of `model` will show, when it is right and when it is wrong."""
+        return self.verifier.evidence.get(model) or self.verifier.evidence[""]
+
+    def _state(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> _State:
+        if query.text != self._text:
+            self._text, self._states = query.text, {}
+        outcomes, cards, key = tuple(seen), tuple(candidates), tuple(map(id, seen))
         replies = [outcome for outcome in seen if outcome.completion]
         if not replies:
-            return before
-        prior = {card.name: _logit_of(one.quality) for card, one in zip(candidates, before, strict=True)}
+            return _State(outcomes, cards, [0.0] * len(seen), self.base.estimate(query, cards, ()))
+        known = self._states.get(key)  # it holds its outcomes, so that no other can have their ids
+        if known is None or known.candidates != cards:
+            known = self._states[key] = self._learn(query, cards, outcomes, replies)
+        return known
+
+    def _learn(
+        self, query: Query, cards: tuple[ModelCard, ...], seen: tuple[Outcome, ...], replies: Sequence[Outcome]
+    ) -> _State:
+        before = self.base.estimate(query, cards, ())
+        prior = {card.name: _logit_of(one.quality) for card, one in zip(cards, before, strict=True)}
         posts = self._posts(query.text, prior, replies)
         by_model = {outcome.model: post for outcome, post in zip(replies, posts, strict=True)}
         surprise = sum(post - prior.get(o.model, 0.0) for o, post in zip(replies, posts, strict=True)) / len(posts)
         answers = {self._measure(query.text, outcome)[1] for outcome in replies}
         rest = _accord(len(replies), len(answers), "" in answers)
         found = []
-        for card, one in zip(candidates, before, strict=True):
+        for card, one in zip(cards, before, strict=True):
             post = by_model.get(card.name)
             if post is None:
                 post = _dot(self.verifier.next, (prior[card.name], surprise, *rest))
             found.append(replace(one, quality=_chance(post)))
-        return found
-
-    def judge(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> list[float]:
-        """Return the probability that each outcome in `seen` is right; 0 without a reply."""
-        replies = [outcome for outcome in seen if outcome.completion]
-        if not replies:
-            return [0.0] * len(seen)
-        before = self.base.estimate(query, candidates, ())
-        prior = {card.name: _logit_of(one.quality) for card, one in zip(candidates, before, strict=True)}
-        posts = iter(self._posts(query.text, prior, replies))
-        return [_chance(next(posts)) if outcome.completion else 0.0 for outcome in seen]
-
-    def likelihoods(self, model: str) -> Likelihoods:
-        """Return what evidence of its own a reply of `model` will show, when it is right and when it is wrong."""
-        return self.verifier.evidence.get(model) or self.verifier.evidence[""]
+        rights = iter(posts)
+        return _State(seen, cards, [_chance(next(rights)) if o.completion else 0.0 for o in seen], found)
 
     def _posts(self, question: str, prior: Mapping[str, float], replies: Sequence[Outcome]) -> list[float]:
         owns, answers = [], []
@@ -171,12 +199,13 @@ class _Prefixes:
         cls,
         table: OutcomeTable,
         row: int,
+        able: Indices,
         logits: Floats,
         own: Floats,
         outcomes: Mapping[str, Outcome],
         draw: np.random.Generator,
     ) -> _Prefixes:
-        order = draw.permutation(np.flatnonzero(table.known[row]))[:_DEPTH].tolist()
+        order = draw.permutation(able)[:_DEPTH].tolist()
         replies = [outcomes[table.models[column]].completion for column in order]
         answers = [final_answer(reply) if reply else "" for reply in replies]
         seen, asked, accord = [], [], []
@@ -195,13 +224,12 @@ class _Prefixes:
 
     def unseen(self, post: Floats) -> list[tuple[list[float], float]]:
         """Return features and scores of the models that were not asked, after each prefix."""
+        able = np.flatnonzero(~np.isnan(self.scores)).tolist()
+        logits, scores = self.logits.tolist(), self.scores.tolist()
         found = []
         for step, asked, accord in zip(self.seen, self.asked, self.accord, strict=True):
             surprise = self._surprise(step, post)
-            for column in np.flatnonzero(~np.isnan(self.scores)).tolist():
-                if column not in asked:
-                    features = [float(self.logits[column]), surprise, *accord]
-                    found.append((features, float(self.scores[column])))
+            found += [([logits[m], surprise, *accord], scores[m]) for m in able if m not in asked]
         return found
 
     def _surprise(self, step: list[tuple[list[float], float, int]], post: Floats) -> float:
@@ -213,10 +241,10 @@ def _fit_own(
     table: OutcomeTable, logits: Floats, outcomes: Sequence[Mapping[str, Outcome]]
 ) -> tuple[dict[str, list[float]], Floats]:
     """Return the coefficients by model, and cross-fitted own logits (queries, models)."""
-    found, held_out = {}, np.zeros(logits.shape)
+    found, held_out, texts = {}, np.zeros(logits.shape), table.texts
     for column, model in enumerate(table.models):
         rows = np.flatnonzero(table.known[:, column])
-        shown = [signals(outcomes[row][model], table.texts[row]) for row in rows.tolist()]
+        shown = [signals(outcomes[row][model], texts[row]) for row in rows.tolist()]
         inputs = np.column_stack([logits[rows, column], np.reshape(shown, (-1, len(SIGNALS)))])
         scores = table.score[rows, column]
         if min(scores.sum(), (1 - scores).sum()) < _LEAST:
@@ -263,7 +291,7 @@ def _evidence(moved: Floats, scores: Floats, columns: Any, models: Sequence[str]
 
 def _pairs(sides: Sequence[Floats]) -> Likelihoods:
     right, wrong = (side.tolist() for side in sides)
-    return list(zip(right, wrong, strict=True))
+    return ranked(list(zip(right, wrong, strict=True)))
 
 
 def _shares(kind: Any, weight: Floats, start: Floats) -> Floats:

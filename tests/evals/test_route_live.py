@@ -14,6 +14,7 @@ from agentkit.evals.suites.order_desk.database import Desk
 from agentkit.evals.suites.order_desk.remote import desk_remote
 from agentkit.evals.suites.order_desk.turns import record_turns
 from agentkit.routers import RuleRouter
+from agentkit.routers.estimators.fitting import Material
 from agentkit.routers.estimators.verified import fit_verified
 from agentkit.types import Completion
 from tests.scenario import card
@@ -53,7 +54,7 @@ async def test_turns_are_recorded_with_whole_replies_and_judged(desk: Desk) -> N
     assert [bool(table.score[row, 1]) for row in last] == [not errs(question.text) for question in questions]
     assert (np.delete(table.score[:, 1], last) == 1).all()
     assert table.cost[:, 0] == pytest.approx(5 * table.cost[:, 1], rel=0.2)  # replies differ a little in length
-    fitted = fit_verified(table)
+    fitted = fit_verified(Material.of(table))
     assert fitted.estimator.verifier.calls  # so that a router may judge calls of tools
     assert isinstance(table.rows([0]).replies[0]["sound"], Completion)
 

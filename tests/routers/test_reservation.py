@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.routers.reservation import Likelihoods, beliefs, reservation
+from agentkit.routers.reservation import Likelihoods, beliefs, ranked, reservation
 
 Box = tuple[float, Likelihoods, float]
 
@@ -19,7 +19,7 @@ def shares(draw: st.DrawFn, size: int) -> list[float]:
 @st.composite
 def boxes(draw: st.DrawFn) -> Box:
     size = draw(st.integers(1, 3))
-    likelihoods = list(zip(shares(draw, size), shares(draw, size), strict=True))
+    likelihoods = ranked(list(zip(shares(draw, size), shares(draw, size), strict=True)))
     return draw(st.floats(0.01, 0.99)), likelihoods, draw(st.floats(0.0, 0.6))
 
 

@@ -11,11 +11,11 @@ from agentkit.errors import ConfigError, RoutingError
 from agentkit.evals.baselines import Ladder
 from agentkit.evals.replay.contenders import CONTENDERS, contenders
 from agentkit.evals.replay.folds import Split, folds
-from agentkit.evals.replay.report import report
+from agentkit.evals.replay.report import draws, report
 from agentkit.evals.replay.runs import Limit, offline, replay
-from agentkit.routers import Call, Decision, Outcome, Query, RuleRouter, Stop
+from agentkit.routers import Call, Decision, Outcome, Query, Router, RuleRouter, Stop
 from agentkit.routers.estimators import OutcomeTable
-from agentkit.routers.estimators.recorded import Stage, play
+from agentkit.routers.estimators.recorded import Stage, play, play_each
 from agentkit.types import ModelCard, ScopeView
 from tests.routers.estimators.tables import MODELS, two_topics
 
@@ -43,6 +43,24 @@ def test_every_call_is_charged_and_the_answer_that_is_chosen_counts() -> None:
     np.testing.assert_allclose(played.cost, TABLE.cost[:, columns].sum(axis=1), rtol=1e-4)
     np.testing.assert_array_equal(played.score, TABLE.score[:, columns[0]])
     assert played.called.sum(axis=0).tolist() == [150, 0, 150]
+
+
+def test_several_routers_at_once_do_what_each_does_alone() -> None:
+    routers: list[Router] = [Script(["large"], 0), RuleRouter(MODELS), Script([], None)]
+    stage = Stage.of(TABLE)
+    for router, played in zip(routers, play_each(routers, stage), strict=True):
+        alone = play(router, stage)
+        for name in ("cost", "score", "called"):
+            np.testing.assert_array_equal(getattr(played, name), getattr(alone, name))
+
+
+def test_queries_of_the_same_text_are_drawn_together() -> None:
+    items = [replace(item, text=TABLE.items[row // 3].text) for row, item in enumerate(TABLE.items)]
+    counts = draws(replace(TABLE, items=tuple(items)), 20)
+    triples = counts.reshape(20, -1, 3)
+    assert (triples == triples[:, :, :1]).all()
+    assert counts.sum(axis=1).tolist() == [150.0] * 20
+    assert triples[:, :, 0].std() > 0.5
 
 
 def test_no_answer_scores_nothing() -> None:

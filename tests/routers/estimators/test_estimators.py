@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from agentkit.backends import minilm
 from agentkit.errors import ConfigError, MissingExtra
@@ -93,6 +94,21 @@ def test_calibration_mends_what_is_overconfident_and_never_falls(method: Method)
 def test_a_model_that_is_always_right_is_not_called_certain(method: Method) -> None:
     values = Calibration.fit(np.full((30, 1), 0.9), np.ones((30, 1)), method).values
     assert (values < 1).all() and values[90, 0] > 0.9
+
+
+def test_beta_calibration_is_the_regression_it_stands_for() -> None:
+    draw = np.random.default_rng(4)
+    predicted = np.clip(draw.beta(2, 2, (600, 2)), 0.02, 0.98)
+    scores = (draw.random((600, 2)) < [0.2, 0.3] + 0.5 * predicted).astype(float)
+    scores[::7, 1] = np.nan
+    values = Calibration.fit(predicted, scores).values
+    for column in range(2):
+        known = ~np.isnan(scores[:, column])
+        logs = np.column_stack([np.log(predicted[known, column]), -np.log1p(-predicted[known, column])])
+        told = LogisticRegression(C=10.0).fit(logs, scores[known, column])
+        inside = np.linspace(0.05, 0.95, 19)
+        expected = told.predict_proba(np.column_stack([np.log(inside), -np.log1p(-inside)]))[:, 1]
+        np.testing.assert_allclose(values[5:96:5, column], expected, atol=0.01)
 
 
 def test_the_debiased_error_of_true_probabilities_is_nothing() -> None:

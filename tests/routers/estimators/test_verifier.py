@@ -10,6 +10,7 @@ import pytest
 from agentkit.routers import Query
 from agentkit.routers.cascade_routing import CascadeRouter
 from agentkit.routers.estimators import Frontier, Trail
+from agentkit.routers.estimators.fitting import Material
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import Verified, fit_verified, rates, rehearsal_stage, rehearse
 from agentkit.routers.estimators.verifier import VerifiedEstimator, Verifier
@@ -22,7 +23,7 @@ STAGE = Stage.of(TEST)
 
 @pytest.fixture(scope="module")
 def fitted() -> Verified:
-    return fit_verified(TRAIN)
+    return fit_verified(Material.of(TRAIN))
 
 
 def judged(fitted: Verified, *models: str) -> np.ndarray:
@@ -73,6 +74,15 @@ def test_estimates_follow_what_was_seen(fitted: Verified) -> None:
     (belief,) = fitted.estimator.judge(query, STAGE.cards, [outcomes["large"]])
     assert after[place].quality == pytest.approx(belief)
     assert [one.cost for one in after] == [one.cost for one in before]
+
+
+def test_other_replies_to_the_same_query_are_judged_anew(fitted: Verified) -> None:
+    query, mine = STAGE.queries[0], STAGE.outcomes[0]["large"]
+    (before,) = fitted.estimator.judge(query, STAGE.cards, [mine])
+    (other,) = fitted.estimator.judge(query, STAGE.cards, [STAGE.outcomes[1]["large"]])
+    fewer = fitted.estimator.estimate(query, STAGE.cards[:2], [mine])
+    assert fitted.estimator.judge(query, STAGE.cards, [mine]) == [before] != [other]
+    assert len(fewer) == 2 < len(fitted.estimator.estimate(query, STAGE.cards, [mine]))
 
 
 def test_it_is_plain_numbers(fitted: Verified) -> None:
