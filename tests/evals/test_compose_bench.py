@@ -23,7 +23,7 @@ from agentkit.evals.benches.compose_worlds import (
     published_hash,
     toy,
 )
-from agentkit.evals.benches.tool_sets import Asked, ToolSet, _set
+from agentkit.evals.benches.tool_sets import Asked, Described, ToolSet, _set
 from agentkit.tools.index import LexicalIndex
 
 FALLING = [0.5 / (place + 1) for place in range(SHORTLIST)]
@@ -66,9 +66,9 @@ def test_a_gold_world_shows_the_question_and_keeps_the_answer() -> None:
     tools = _set(
         "mini",
         [
-            ("weather", "forecast of rain", {}),
-            ("stocks", "share prices", {}),
-            ("rain", "forecast of rain sums", {}),
+            Described("weather", "forecast of rain", {}),
+            Described("stocks", "share prices", {}),
+            Described("rain", "forecast of rain sums", {}),
         ],
         [("Give me the forecast of rain. What are the share prices now?", ["weather", "stocks"])],
     )
@@ -86,7 +86,7 @@ def test_a_gold_world_shows_the_question_and_keeps_the_answer() -> None:
 
 
 def test_a_question_without_gold_among_the_tools_is_left_out() -> None:
-    assert _set("mini", [("a", "b", {})], [("what?", ["unknown"])]).asked == ()
+    assert _set("mini", [Described("a", "b", {})], [("what?", ["unknown"])]).asked == ()
     assert ToolSet("x", (), (Asked("q", frozenset()),)).sample(5, 0).asked == (Asked("q", frozenset()),)
 
 
