@@ -3,7 +3,7 @@
 import pytest
 
 from agentkit.errors import ConfigError, ToolNotFound
-from agentkit.tools import Registry, Tool, Toolset, tool
+from agentkit.tools import Registry, Tool, Toolset, namespace, tool
 
 pytestmark = pytest.mark.anyio
 
@@ -45,3 +45,13 @@ def test_unknown_names_come_with_close_ones(asked: str, close: tuple[str, ...]) 
         registry.get(asked)
     assert caught.value.close == close
     assert all(repr(name) in str(caught.value) for name in (asked, *close))
+
+
+def test_two_sets_stand_side_by_side_under_namespaces() -> None:
+    registry = Registry(
+        [*namespace("crm", [named("search")]), *namespace("shop", [named("search"), named("pay")])]
+    )
+    assert [tool.name for tool in registry] == ["crm_search", "shop_search", "shop_pay"]
+    with pytest.raises(ToolNotFound, match="crm_search") as caught:
+        registry.get("search")
+    assert "shop_search" in str(caught.value) and "shop_pay" not in str(caught.value)
