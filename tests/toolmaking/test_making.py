@@ -195,7 +195,7 @@ def test_two_runs_at_once_make_one_tool(tmp_path: Path) -> None:
 
 
 def test_time_for_a_making_is_a_share_too(tmp_path: Path) -> None:
-    agent, _, strong = workshop(tmp_path, RIGHT, CALLS)
+    agent, _, strong = workshop(tmp_path, RIGHT, CALLS, share=0.2)
     strong.delay = 5.0
-    answer = agent.run_sync(task("planet"), budget="usd=1,seconds=3")
+    answer = agent.run_sync(task("planet"), budget="usd=1,seconds=6")
     assert answer.status == "complete" and answer.text.endswith("unsure")
