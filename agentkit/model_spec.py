@@ -64,6 +64,8 @@ class PriceSpec(RatesSpec):
 class _ModelSpec(Spec):
     price: PriceSpec | None = None
     """Dollars per million tokens; without it the price table is asked."""
+    usd_per_call: Dollars | None = None
+    """What one call costs at most, where neither price nor usage bounds it; that is what is held and charged."""
     quality: Annotated[float, Field(ge=0, le=1), BeforeValidator(number)] | None = None
     """Prior probability, 0 to 1, of answering a typical step well."""
     limits: LimitsSpec | None = None

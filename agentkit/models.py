@@ -143,6 +143,7 @@ def remote_card(name: str, spec: RemoteSpec) -> ModelCard:
         name=name,
         price=spec.price.to_price() if spec.price else card.price,
         quality=spec.quality,
+        usd_per_call=spec.usd_per_call,
         context_window=spec.context_window or card.context_window,
         max_output_tokens=spec.max_output_tokens or card.max_output_tokens,
         image_tokens=spec.image_tokens or card.image_tokens,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from agentkit.costs import Cost
@@ -49,7 +50,8 @@ class ModelCard:
     """A model as routers and the catalog see it.
 
     `quality` is a prior in 0..1 of answering a typical step well, None when unknown. `image_tokens` is the most
-    input tokens one image is billed as; None leaves it to the dialect.
+    input tokens one image is billed as; None leaves it to the dialect. `usd_per_call` is the most dollars that one
+    call is said to cost where nothing else bounds them; such a call is charged that much, or its usage at a price.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelCard:
     quality: float | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
     image_tokens: int | None = None
+    usd_per_call: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,8 +182,8 @@ class Bound:
     """Sound upper cost of one attempt as a function of the output cap.
 
     `input_tokens` is an upper bound; `input_price` and `output_price` are the dearest that apply, dollars
-    per million tokens, None when unknown; accelerator time is bounded by a fixed part and a part per token of
-    output and of input.
+    per million tokens, None when unknown; then `usd_stated` may be the nano-dollars that the user says one attempt
+    costs at most. Accelerator time is bounded by a fixed part and a part per token of output and of input.
     """
 
     input_tokens: int
@@ -192,6 +192,7 @@ class Bound:
     gpu_us_fixed: int = 0
     gpu_us_per_token: int = 0
     gpu_us_per_input_token: int = 0
+    usd_stated: int | None = None
 
     @classmethod
     def at_price(cls, input_tokens: int, price: Price | None, *, hour_writes: bool = False) -> Bound:
@@ -207,7 +208,7 @@ class Bound:
     @property
     def priced(self) -> bool:
         """Whether the dollars are bounded."""
-        return self.input_price is not None and self.output_price is not None
+        return (self.input_price is not None and self.output_price is not None) or self.usd_stated is not None
 
     def at(self, output_cap: int) -> Cost:
         """Return the cost of the attempt if it bills every token of `output_cap`."""
@@ -243,7 +244,7 @@ class Bound:
 
     def _nano_usd(self, output_cap: int) -> int:
         if self.input_price is None or self.output_price is None:
-            return 0
+            return self.usd_stated or 0
         return _nano(self.input_tokens * self.input_price + output_cap * self.output_price)
 
 

@@ -95,6 +95,8 @@ async def call(
             usage = usage or reply.usage
         if usage is not None:
             charge = usage.cost(price)
+            if price is None and not usage.from_cache:  # what it cost nobody knows: what was said it costs at most
+                charge = Cost({**charge, "usd": hold.held["usd"]})
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
         watch.charged, watch.seconds = receipt.charged, anyio.current_time() - watch.began
         _record(job, receipt, usage)

@@ -18,7 +18,7 @@ from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, BudgetExceeded, ContextOverflow, Saturated
 from agentkit.executor.attempt import Watch, call
 from agentkit.executor.job import Job
-from agentkit.executor.offer import Offer
+from agentkit.executor.offer import Offer, bound_of
 from agentkit.executor.persist import persist
 from agentkit.messages import system, user
 from agentkit.trace import Dispatched, Extended, Reserved, Retried, Voided
@@ -163,10 +163,9 @@ def _fitted(job: Job, line: FinishLine, task: str) -> Request:
 
 def _within(line: FinishLine, request: Request) -> bool:
     try:
-        bound = line.backend.bound(request)
+        return bound_of(line.backend, request).input_tokens <= line.input_tokens
     except ContextOverflow:
         return False
-    return isinstance(bound, Bound) and bound.input_tokens <= line.input_tokens
 
 
 def _request(job: Job, backend: Backend, task: str, facts: Sequence[str], cap: int) -> Request:

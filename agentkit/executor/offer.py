@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentkit.backends.base import Backend
 from agentkit.budgets.length import OutputLengths
-from agentkit.costs import Cost
+from agentkit.costs import Cost, nano_usd
 from agentkit.errors import UnboundedCost
 from agentkit.types import Request
-from agentkit.usage import Bound
+from agentkit.usage import Bound, Unbounded
 
 LEAST_OUTPUT = 16
 """Tokens; an answer under a smaller cap is not worth its prompt."""
@@ -41,11 +41,9 @@ class Offer:
         further: bool = False,
     ) -> Offer:
         """Bound the request; raises UnboundedCost when a limited resource has no bound."""
-        bound, name = backend.bound(request), backend.card.name
-        if not isinstance(bound, Bound):
-            raise UnboundedCost(name, bound.reason)
+        bound = bound_of(backend, request)
         if not bound.priced and "usd" in available:
-            raise UnboundedCost(name, "its price is unknown")
+            raise UnboundedCost(backend.card.name, "its price is unknown")
         wanted = request.max_output_tokens
         return cls(backend, request, bound, bound.at(wanted), min(least, wanted), further)
 
@@ -73,3 +71,18 @@ class Offer:
         if all(self.wanted[name] <= room for name, room in available.items()):
             return self.wanted
         return self.bound.at(max(self.cap(available), self.least))
+
+
+def bound_of(backend: Backend, request: Request) -> Bound:
+    """Return the bound of a call, with the dollars that its card states where nothing bounds them.
+
+    Raises UnboundedCost where the card states none either.
+    """
+    bound, card = backend.bound(request), backend.card
+    if isinstance(bound, Unbounded):
+        if card.usd_per_call is None:
+            raise UnboundedCost(card.name, bound.reason)
+        bound = Bound(card.context_window, None, None)
+    if bound.priced or card.usd_per_call is None:
+        return bound
+    return replace(bound, usd_stated=nano_usd(card.usd_per_call))

@@ -171,8 +171,14 @@ def _check_callable(
     if not offers and refusals:
         raise next(iter(refusals.values()))
     if not offers or any(offer.cap(available) >= offer.least for offer in offers.values()):
-        reasons = {name: str(refusals.get(name, "the router ruled it out")) for name in job.backends}
-        raise NoEligibleModel(reasons)
+        raise NoEligibleModel({name: str(refusals.get(name) or _why_not(job, name)) for name in job.backends})
+
+
+def _why_not(job: Job, model: str) -> str:
+    """Say why a model that could be paid for is not called."""
+    if len(job.tools) and not job.backends[model].card.capabilities.tools:
+        return "it cannot call tools and the agent has some; take another model, or leave the tools out"
+    return "the router ruled it out"
 
 
 async def _room(job: Job, bounds: Mapping[str, Cost]) -> None:

@@ -177,7 +177,7 @@ async def test_a_router_that_names_no_candidate_is_told() -> None:
 
 async def test_models_without_tools_are_not_eligible() -> None:
     backend = ScriptedBackend(ANSWER, card=card("plain", capabilities=Capabilities(tools=False)))
-    with pytest.raises(NoEligibleModel, match="plain"):
+    with pytest.raises(NoEligibleModel, match="plain: it cannot call tools"):
         await agent(backend).run(TASK)
     assert (await agent(backend, tools=()).run(TASK)).text == ANSWER
 
