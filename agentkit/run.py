@@ -208,8 +208,8 @@ def _job(work: Work[T], scope: Scope, trace: Trace, deadline: float | None) -> J
 
 
 def _enforcer(work: Work[T]) -> Enforcer | None:
-    if work.policy is None and enforcer_around.get() is None:
-        return None
+    if work.policy is None and enforcer_around.get() is None and not work.handoffs:
+        return None  # with hand-offs whoever takes over is held to what was read before it came
     from agentkit.tools.enforcer import enforcer_for
 
     said = [message.text for message in work.history if message.role == "user" and message.name != SUMMARY]
