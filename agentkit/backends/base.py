@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import replace
 from typing import Protocol
 
+from agentkit.costs import nano_usd
+from agentkit.errors import UnboundedCost
 from agentkit.messages import Message, Native, ToolCall
 from agentkit.types import Completion, Delta, FinishReason, ModelCard, Request, TokenLogprob, ToolCallDelta
 from agentkit.usage import Bound, Unbounded, Usage
@@ -40,6 +43,21 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Release connections, threads and memory."""
         ...
+
+
+def bound_of(backend: Backend, request: Request) -> Bound:
+    """Return the bound of a call, with the dollars that its card states where nothing bounds them.
+
+    Raises UnboundedCost where the card states none either.
+    """
+    bound, card = backend.bound(request), backend.card
+    if isinstance(bound, Unbounded):
+        if card.usd_per_call is None:
+            raise UnboundedCost(card.name, bound.reason)
+        bound = Bound(card.context_window, None, None)
+    if bound.priced or card.usd_per_call is None:
+        return bound
+    return replace(bound, usd_stated=nano_usd(card.usd_per_call))
 
 
 class Assembler:

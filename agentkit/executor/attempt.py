@@ -14,7 +14,7 @@ import anyio
 
 from agentkit.backends.base import Assembler, Backend
 from agentkit.budgets import Hold
-from agentkit.costs import Cost
+from agentkit.costs import Cost, nano_usd
 from agentkit.errors import BackendError
 from agentkit.executor.admission import admit
 from agentkit.executor.job import Job
@@ -96,7 +96,7 @@ async def call(
         if usage is not None:
             charge = usage.cost(price)
             if price is None and not usage.from_cache:  # what it cost nobody knows: what was said it costs at most
-                charge = Cost({**charge, "usd": hold.held["usd"]})
+                charge = Cost({**charge, "usd": nano_usd(backend.card.usd_per_call or 0)})
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
         watch.charged, watch.seconds = receipt.charged, anyio.current_time() - watch.began
         _record(job, receipt, usage)
