@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
@@ -278,7 +278,8 @@ async def _with_made_tool(making: ToolMaking, task: str, job: Job) -> Job:
     """Return the job with the made tool that fits its task, if there is one or one is worth making."""
     taken = {tool.name for tool in job.tools}
     left = None if job.deadline is None else job.deadline - anyio.current_time()
-    dispatch = await making.decide(task, job.scope, job.emit, taken=taken, seconds=left)
+    with nullcontext() if job.enforcer is None else job.enforcer.around():  # for the maker's own tools
+        dispatch = await making.decide(task, job.scope, job.emit, taken=taken, seconds=left)
     job.progress.dispatch = dispatch
     return job if dispatch.tool is None else replace(job, tools=Registry((*job.tools, dispatch.tool)))
 
