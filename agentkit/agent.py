@@ -34,12 +34,13 @@ from agentkit.planner import Plan, Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import FallbackRouter, Router, RuleRouter
 from agentkit.routers.fallback import TRIGGERS, Trigger
-from agentkit.run import Work, is_inside_run, least_cost, run
+from agentkit.run import is_inside_run, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.tools.source import ToolSource, tool_name
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
+from agentkit.work import Work, least_cost
 
 if TYPE_CHECKING:
     from agentkit.toolmaking import ToolMaking

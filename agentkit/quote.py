@@ -23,10 +23,10 @@ from agentkit.executor.finish_line import ANSWER_TOKENS
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import Plan, SingleStepPlanner, Step
 from agentkit.routers import FallbackRouter, RuleRouter
-from agentkit.run import Work, least_cost
 from agentkit.tools import Registry
 from agentkit.trace import Answered, Stamped
 from agentkit.usage import Bound
+from agentkit.work import Work, least_cost
 
 if TYPE_CHECKING:
     from agentkit.planner.dry_run import DryRun

@@ -187,7 +187,7 @@ def test_what_is_spent_beside_the_steps_of_a_plan_has_no_maximum(tmp_path: Path)
         {"tool_making": making},
         {"tool_search": ToolSearch(1, model=ScriptedBackend("unused"))},
     ):
-        agent = Agent(ScriptedBackend("unused"), planner=FixedPlanner(plan), **options)  # type: ignore[arg-type]
+        agent = Agent(ScriptedBackend("unused"), planner=FixedPlanner(plan), **options)
         assert "usd" not in agent.quote("Ship it.", budget=Budget.unlimited()).maximum
 
 
