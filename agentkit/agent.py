@@ -23,7 +23,7 @@ from agentkit.budgets import Scope
 from agentkit.budgets.length import OutputLengths
 from agentkit.composer import Composer, KnapsackComposer
 from agentkit.costs import Budget, Cost
-from agentkit.errors import ConfigError
+from agentkit.errors import BackendError, BudgetError, ConfigError
 from agentkit.executor import Sampling
 from agentkit.executor.resilience import Resilience
 from agentkit.feed import Feed
@@ -34,12 +34,13 @@ from agentkit.planner import Plan, Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import FallbackRouter, Router, RuleRouter
 from agentkit.routers.fallback import TRIGGERS, Trigger
-from agentkit.run import Work, is_inside_run, least_cost, run
+from agentkit.run import is_inside_run, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.tools.source import ToolSource, tool_name
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
+from agentkit.work import Work, least_cost
 
 if TYPE_CHECKING:
     from agentkit.toolmaking import ToolMaking
@@ -225,10 +226,13 @@ class Agent(Generic[T]):
         return replace(hand_over, spends=True, expects=cache(self._least))
 
     def _least(self) -> Cost | None:
-        """Return what a task costs this agent at least, None where none of its models has a price."""
+        """Return what a task costs this agent at least, None where that is not known."""
         if not any(backend.card.price for backend in self.backends.values()):
             return None
-        return self.minimum(self.description or self.name)
+        try:
+            return self.minimum(self.description or self.name)
+        except (BudgetError, BackendError):  # a run would say so; whoever only has it as a tool goes on
+            return None
 
     def _hand_over(self) -> Tool:
         """Return the tool after whose call this agent goes on with the conversation."""

@@ -118,14 +118,12 @@ class Enforcer:
 
 def enforcer_for(
     policy: Policy | None, task: str, trusted: Iterable[str], tools: Iterable[Tool], history_read: bool
-) -> Enforcer | None:
-    """Return the enforcer of a run, None when neither it nor a run around it has a policy.
+) -> Enforcer:
+    """Return the enforcer of a run; without a policy of its own it allows everything, and remembers what was read.
 
     A task that a tainted run hands down is no word of the user's.
     """
     outer: Enforcer | None = enforcer_around.get()
-    if policy is None and outer is None:
-        return None
     texts, tainted_by = [*trusted], ["the history"] if history_read else []
     if outer is not None:
         tainted_by += outer.provenance.tainted_by

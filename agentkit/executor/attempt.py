@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from agentkit.backends.base import Assembler, Backend
+from agentkit.backends.base import Assembler, Backend, charge_of
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
 from agentkit.errors import BackendError
@@ -75,7 +75,7 @@ async def call(
     """
     charge: Cost | None = None
     usage: Usage | None = None
-    reply, price, watch = Assembler(), backend.card.price, watch or Watch()
+    reply, watch = Assembler(), watch or Watch()
     watch.began = anyio.current_time()
     metered = backend.card.capabilities.metered
     try:
@@ -94,9 +94,7 @@ async def call(
         if charge is None and metered:
             usage = usage or reply.usage
         if usage is not None:
-            charge = usage.cost(price)
-            if price is None and not usage.from_cache:  # what it cost nobody knows: what was said it costs at most
-                charge = Cost({**charge, "usd": hold.held["usd"]})
+            charge = charge_of(usage, backend.card)
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
         watch.charged, watch.seconds = receipt.charged, anyio.current_time() - watch.began
         _record(job, receipt, usage)

@@ -8,18 +8,18 @@ what no tool in sight does, so that it can be searched for. Each is one short ca
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentkit.backends.base import bound_of, charge_of
 from agentkit.costs import Cost
-from agentkit.errors import BackendError, BadResponse, UnboundedCost
+from agentkit.errors import BackendError, BadResponse, ConfigError, UnboundedCost
 from agentkit.messages import user
 from agentkit.tools.tool import Tool
 from agentkit.types import Request
-from agentkit.usage import Bound
 
 if TYPE_CHECKING:
     from agentkit.backends.base import Backend
@@ -43,7 +43,7 @@ class Assistant:
         self._said: dict[str, str] = {}
         self._documents: dict[str, Tool] = {}
         if cache is not None and cache.exists():
-            self._said = {str(key): str(text) for key, text in json.loads(cache.read_text("utf-8")).items()}
+            self._said = _kept(cache)
 
     def document(self, tool: Tool) -> Tool:
         """Return `tool` with what is known of when it is asked for in its description, the same one every time."""
@@ -67,7 +67,7 @@ class Assistant:
             said = await self._object(prompt, _TOKENS_A_TOOL * len(batch), scope)
             self._said.update({_schema(tool): str(said.get(tool.name, "")) for tool in batch})
             if self._cache is not None:
-                self._cache.write_text(json.dumps(self._said), "utf-8")
+                _keep(self._said, self._cache)
 
     async def needs(self, need: str, scope: Scope) -> tuple[str, ...]:
         """Return what `need` asks tools for, one by one and in other words."""
@@ -106,9 +106,7 @@ class Assistant:
     async def _reply(self, prompt: str, cap: int, scope: Scope) -> str:
         card = self._backend.card
         request = Request(messages=(user(prompt),), max_output_tokens=min(cap, card.max_output_tokens))
-        bound = self._backend.bound(request)
-        if not isinstance(bound, Bound):
-            raise UnboundedCost(card.name, bound.reason)
+        bound = bound_of(self._backend, request)
         if not bound.priced and "usd" in scope.view().available:
             raise UnboundedCost(card.name, "its price is unknown")
         cost = bound.at(request.max_output_tokens)
@@ -116,7 +114,7 @@ class Assistant:
         charge: Cost | None = None
         try:
             completion = await self._backend.complete(request)
-            charge = completion.usage.cost(card.price) if completion.usage else None
+            charge = charge_of(completion.usage, card) if completion.usage else None
         except BackendError as error:
             if not error.may_be_billed:
                 charge = Cost(requests=1)
@@ -124,6 +122,23 @@ class Assistant:
         finally:
             await hold.settle(charge)
         return completion.message.text
+
+
+def _kept(cache: Path) -> dict[str, str]:
+    try:
+        return {str(key): str(text) for key, text in json.loads(cache.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{cache} is not what a tool search keeps; remove it, or name another file") from error
+
+
+def _keep(said: Mapping[str, str], cache: Path) -> None:
+    scratch = cache.with_name(f"{cache.name}.part")  # a crash leaves no half a file
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(said), "utf-8")
+        scratch.replace(cache)
+    except OSError as error:
+        raise ConfigError(f"the file {str(cache)!r} cannot be written: {error.strerror}") from error
 
 
 def _schema(tool: Tool) -> str:

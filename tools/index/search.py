@@ -65,6 +65,11 @@ class ToolSearch:
         self._model, self._cache = model, None if cache is None else Path(cache)
         self._assistant: Assistant | None = None
 
+    @property
+    def spends(self) -> bool:
+        """Whether a search may cost something."""
+        return self._model is not None or self.by == "both"
+
     async def shortlist(
         self, tools: Sequence[Tool], need: str, scope: Scope, note: Note = lambda why: None
     ) -> tuple[Tool, ...]:

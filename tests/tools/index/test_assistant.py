@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from agentkit import Agent, Tool, tool
 from agentkit.backends.fake import Reply, ScriptedBackend
 from agentkit.budgets import Ledger
 from agentkit.costs import Cost
-from agentkit.errors import BackendUnavailable
+from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.tools.index import ToolSearch
 from agentkit.trace import Failed
 from agentkit.types import Request
-from tests.scenario import check_books
+from tests.scenario import card, check_books
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +96,24 @@ async def test_tools_are_described_once_and_over_runs_by_a_file(tmp_path: Path) 
     await found(search)
     assert await found(ToolSearch(1, model=helper.backend, cache=file), "will it rain") == ["t2"]
     assert helper.asked.count("documents") == 1
+
+
+async def test_the_file_of_a_search_is_made_where_it_is_wanted_and_not_taken_for_another(tmp_path: Path) -> None:
+    helper, file = Helper(), tmp_path / "new/tools.json"
+    await found(ToolSearch(1, model=helper.backend, cache=file))
+    assert [path.name for path in file.parent.iterdir()] == ["tools.json"]
+    file.write_text("{half")
+    with pytest.raises(ConfigError, match="is not what a tool search keeps"):
+        await found(ToolSearch(1, model=helper.backend, cache=file))
+
+
+async def test_a_model_without_a_price_is_paid_what_its_card_states() -> None:
+    helper = Helper(ranking={"tools": ["t1"]})
+    helper.backend.card = card("helper", None, usd_per_call=Decimal("0.01"))
+    with Ledger.open() as ledger:
+        scope = ledger.scope("search", limits=Cost(usd=1_000_000_000))
+        (tool,) = await ToolSearch(1, model=helper.backend).shortlist(TOOLS, "alpha beta", scope)
+        assert tool.name == "t1" and scope.view().spent["usd"] == 30_000_000
 
 
 async def test_the_run_pays_for_its_search_and_says_what_failed() -> None:
