@@ -120,7 +120,6 @@ def _sw_ranking(table):
 
 
 def _factorised(table):
-    import torch
     from routellm.routers.matrix_factorization import train_matrix_factorization as training
     from routellm.routers.matrix_factorization.model import MODEL_IDS, MFModel
 
@@ -140,7 +139,6 @@ def _factorised(table):
     weights = {name.replace("text_proj.", "text_proj.0.").replace("classifier.", "classifier.0."): value
                for name, value in net.state_dict().items() if not name.startswith("Q.")}  # fmt: skip
     model.load_state_dict(weights)
-    torch.set_num_threads(1)
     return Wins(lambda text: model.pred_win_rate(MODEL_IDS[STRONG], MODEL_IDS[WEAK], text))
 
 
