@@ -121,7 +121,7 @@ class Artefact:
     def learner(self, verdict: Verdict | None = None) -> Learner:
         """Return a trace sink that has this artefact's routers learn from runs, now and once it is saved.
 
-        Without a `verdict` on answers, only replies that do not validate say something of quality.
+        Without a `verdict` on answers it learns what runs use, and nothing of quality.
         """
         return Learner(self._learning, verdict)
 
