@@ -121,7 +121,7 @@ def enforcer_for(
 ) -> Enforcer | None:
     """Return the enforcer of a run, None when neither it nor a run around it has a policy.
 
-    A task that a tainted run hands down is no word of the user's.
+    A task that a tainted run hands down is no word of the user's. Raises ConfigError for a misspelled rule.
     """
     outer: Enforcer | None = enforcer_around.get()
     if policy is None and outer is None:
@@ -132,6 +132,9 @@ def enforcer_for(
         texts += outer.provenance.texts
     if not tainted_by or outer is None:
         texts.append(task)
+    tools = tuple(tools)
+    if policy is not None:
+        policy.check(tool.spec for tool in tools)
     allowing = Policy({"*": Rule(after_untrusted="allow")})
     return Enforcer(policy or allowing, texts, tools, tainted_by=tainted_by)
 
