@@ -211,7 +211,7 @@ def test_a_plan_is_given_in_the_definition(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: step id 'c.d': take letters"):
         load(tmp_path / "app.yaml")
     (tmp_path / "app.yaml").write_text(HEAD + STEPS.replace("needs: [b]", "needs: [d]"))
-    with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: .*unknown steps \['d'\] are needed"):
+    with pytest.raises(SpecError, match=r"app\.yaml:16:\d+: .*needs\[0\]: 'd' is not one of the other steps"):
         load(tmp_path / "app.yaml")
 
 
