@@ -117,14 +117,14 @@ class Agent(Generic[T]):
         max_handoffs: int = MAX_HANDOFFS,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
-        backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
-        self.backends = {backend.card.name: backend for backend in backends}
-        if not backends or len(self.backends) < len(backends):
-            raise ConfigError(f"agent {name!r} needs one or more models, each with its own name")
+        self.backends = _named([resolve(entry) if isinstance(entry, str) else entry for entry in models], name)
         if not _NAME.fullmatch(name):
             raise ConfigError(
                 f"agent name {name!r}: take letters, digits, '_', '.', '-', 64 at most, a letter first"
             )
+        _check_parts(
+            name, ("router", router, "next"), ("planner", planner, "plan"), ("composer", composer, "compose")
+        )
         self.name, self.description, self.instructions = name, description, instructions
         self.tools, self.sources = _sorted(tools, name)
         self.router = self._with_fallbacks(router, fallbacks or {})
@@ -369,6 +369,24 @@ def _sorted(given: Sequence[Tool | ToolSource], name: str) -> tuple[tuple[Tool, 
         raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
     tools = tuple(entry for entry in given if isinstance(entry, Tool))
     return tools, tuple(entry for entry in given if isinstance(entry, ToolSource))
+
+
+def _named(backends: Sequence[Backend], name: str) -> dict[str, Backend]:
+    """Return the models by name; ConfigError for none, for what is no model, and for two of one name."""
+    if odd := [entry for entry in backends if not hasattr(entry, "card")]:
+        raise ConfigError(f"agent {name!r}: {odd[0]!r} is no model; take 'openai:MODEL' or the like, or a backend")
+    names = [backend.card.name for backend in backends]
+    if double := next((one for one in names if names.count(one) > 1), None):
+        raise ConfigError(f"agent {name!r}: two models are called {double!r}; give each card its own name")
+    if not names:
+        raise ConfigError(f"agent {name!r} needs one or more models")
+    return dict(zip(names, backends, strict=True))
+
+
+def _check_parts(name: str, *parts: tuple[str, object, str]) -> None:
+    for part, given, method in parts:
+        if given is not None and not callable(getattr(given, method, None)):
+            raise ConfigError(f"agent {name!r}: {given!r} is no {part}; it needs a method {method}")
 
 
 def _hand_overs(most: int, name: str) -> int:

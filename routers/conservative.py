@@ -78,6 +78,8 @@ class ConservativeRouter:
         decision = self.router.next(query, usual, seen, view)
         if not seen:
             return self._first(query, candidates, decision, view)
+        if len(seen) == 1 and seen[0].model in self.newcomers and seen[0].completion and not seen[0].valid:
+            self._learn(query, candidates, seen[0].model, 0.0)
         if isinstance(decision, Stop):
             if decision.answer is None or not seen[decision.answer].valid:
                 return self._last_resort(query, candidates, seen, view) or decision
@@ -110,9 +112,12 @@ class ConservativeRouter:
         worth = min(max(self.judge(query, answer), 0.0), 1.0)
         self.balance += worth
         if answer.model in self.newcomers:
-            record = self.records[answer.model]
-            record.trials += 1
-            record.above += worth - self._estimates(query, candidates)[answer.model].quality
+            self._learn(query, candidates, answer.model, worth)
+
+    def _learn(self, query: Query, candidates: Sequence[ModelCard], newcomer: str, worth: float) -> None:
+        record = self.records[newcomer]
+        record.trials += 1
+        record.above += worth - self._estimates(query, candidates)[newcomer].quality
 
     def _last_resort(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -26,6 +27,7 @@ _SPREAD = 0.5  # σ: of two calls in three the longer one takes at most 2.7 time
 _USUAL = math.log(5.0)  # seconds, before anything is known
 _DOUBT = ((4.0, 0.0), (0.0, 1.0))  # a factor of 7 either way, and of 3 over the lengths that occur
 _FAR = 6.0  # deviations, beyond which the tail is replaced by its limit
+_REMEMBERED = 256  # outcomes that were learnt from, more than are under way at a time
 _NORMAL = NormalDist()
 
 
@@ -73,17 +75,18 @@ class FastestRouter:
     def __init__(self, *, preferences: Preferences | None = None, seed: int = 0) -> None:
         self.preferences = preferences or Preferences()
         self.known: dict[str, Posterior] = {}
+        self._learnt: deque[Outcome] = deque(maxlen=_REMEMBERED)
         self._random = random.Random(seed)
 
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
-        """Learn from the last outcome; stop with it when it is valid, else call the fastest that is left."""
+        """Learn from the new outcomes; stop with the last when it is valid, else call the fastest that is left."""
         x = (1.0, math.log1p(len(query.text)) / 10)
-        if seen:
-            self._learn(seen[-1], x)
-            if seen[-1].valid:
-                return Stop(len(seen) - 1, "the reply is valid")
+        for outcome in seen:
+            self._learn(outcome, x)
+        if seen and seen[-1].valid:
+            return Stop(len(seen) - 1, "the reply is valid")
         known = {card.name: self.known.get(card.name, _FRESH).at(x) for card in candidates}
         left = [
             (card.name in query.weak, self._drawn(card.name, *known[card.name]), card.name)
@@ -102,6 +105,10 @@ class FastestRouter:
         return Stop(None, "every model failed" if seen else "no model could be called")
 
     def _learn(self, outcome: Outcome, x: Sequence[float]) -> None:
+        """Learn from an outcome once; a declared fallback may have followed it, so that it is not the last one."""
+        if any(outcome is one for one in self._learnt):
+            return
+        self._learnt.append(outcome)
         if outcome.seconds is not None and outcome.error in (None, "timeout"):
             posterior = self.known.setdefault(outcome.model, Posterior())
             posterior.observe(x, outcome.seconds, given_up=outcome.error == "timeout")

@@ -1,9 +1,11 @@
 """What runs teach about their models, read off the events of a trace, live or from its file.
 
 A run gives one lesson for each model that it called: what the model used, scaled to all turns of the run, and its
-score if that is known. A reply that did not validate scores 0. A valid one is not thereby right: it has a score
-only where a `verdict` on the answer is given, and the verdict is for the model whose reply the answer is. Runs of
-several steps teach nothing, since their steps have texts of their own.
+score if that is known. Scores come only with a `verdict` on the answer: it is for the model whose reply the answer
+is, and a reply that did not validate then scores 0. Without one valid replies have no score, and to count but the
+others would make every model worse the more it is called. Where a turn has several valid replies, or the run was
+cut short and wrapped up, whose the answer is cannot be told. Runs of several steps teach nothing, since their
+steps have texts of their own.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class _Called:
 
 @dataclass(slots=True)
 class _Run:
-    """A run as far as it has been read."""
+    """A run as far as it has been read; `valid` are the authors of the latest turn's valid replies."""
 
     task: str
     time: float
@@ -60,7 +62,8 @@ class _Run:
     turns: int = 0
     called: dict[str, _Called] = field(default_factory=dict)
     now: str = ""
-    answered_by: str = ""
+    ended: bool = False
+    valid: list[str] = field(default_factory=list)
     failed: bool = False
     left: dict[str, float] = field(default_factory=dict)
 
@@ -92,11 +95,14 @@ class RunReader:
         said = None
         if self._verdict is not None and row["status"] in ("complete", "degraded"):
             said = self._verdict(run.task, row["text"])
+        author = run.valid[0] if len(run.valid) == 1 and row["status"] == "complete" else ""
         lessons = []
         for model, one in run.called.items():
             if not one.calls:
                 continue
-            score = 0.0 if one.invalid else float(said) if said is not None and model == run.answered_by else None
+            score = None
+            if said is not None:
+                score = 0.0 if one.invalid else float(said) if model == author else None
             scale = run.turns / one.calls
             lessons.append(
                 Lesson(
@@ -107,7 +113,7 @@ class RunReader:
                     input_tokens=scale * one.input_tokens,
                     output_tokens=scale * one.output_tokens,
                     seconds=scale * one.seconds,
-                    answer=row["text"] if model == run.answered_by else "",
+                    answer=row["text"] if model == author else "",
                     time=run.time,
                 )
             )
@@ -130,8 +136,10 @@ def read_lessons(path: str | Path, verdict: Verdict | None = None) -> Iterator[L
 
 def _route(run: _Run, row: Mapping[str, Any]) -> None:
     run.steps.add(row["step"])
-    run.now = row["model"]
-    run.turns += not run.now
+    if run.ended:
+        run.valid.clear()
+    run.now, run.ended = row["model"], not row["model"]
+    run.turns += run.ended
 
 
 def _leave(run: _Run, row: Mapping[str, Any]) -> None:
@@ -156,7 +164,7 @@ def _verify(run: _Run, row: Mapping[str, Any]) -> None:
     if row["problems"]:
         one.invalid = True
     else:
-        run.answered_by = row["model"]
+        run.valid.append(row["model"])
 
 
 def _fail(run: _Run, row: Mapping[str, Any]) -> None:

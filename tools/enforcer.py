@@ -121,7 +121,7 @@ def enforcer_for(
 ) -> Enforcer:
     """Return the enforcer of a run; without a policy of its own it allows everything, and remembers what was read.
 
-    A task that a tainted run hands down is no word of the user's.
+    A task that a tainted run hands down is no word of the user's. Raises ConfigError for a misspelled rule.
     """
     outer: Enforcer | None = enforcer_around.get()
     texts, tainted_by = [*trusted], ["the history"] if history_read else []
@@ -130,6 +130,9 @@ def enforcer_for(
         texts += outer.provenance.texts
     if not tainted_by or outer is None:
         texts.append(task)
+    tools = tuple(tools)
+    if policy is not None:
+        policy.check(tool.spec for tool in tools)
     allowing = Policy({"*": Rule(after_untrusted="allow")})
     return Enforcer(policy or allowing, texts, tools, tainted_by=tainted_by)
 

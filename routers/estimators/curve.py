@@ -21,10 +21,14 @@ _UNSEEN = 2.0  # a query that was won and one that was lost, which nobody saw: f
 def mix(curve: Curve, spend: float) -> tuple[float, float, float]:
     """Return two qualities per dollar and the share of queries at the first, to spend `spend` a query on average.
 
-    They are neighbours on the upper hull of the curve, so that no other draw is expected to do better.
+    They are neighbours on the upper hull of the curve, so that no other draw is expected to do better; where
+    nothing costs anything, the best setting.
     """
     rate_of = {(cost, quality): rate for rate, cost, quality in curve}
     hull = [(cost, rate_of[cost, quality]) for cost, quality in upper_hull(list(rate_of)) if cost > 0]
+    if not hull:
+        best = max(curve, key=lambda point: point[2])[0]
+        return best, best, 1.0
     if spend <= hull[0][0]:
         return hull[0][1], hull[0][1], 1.0
     for (cheap, cheap_rate), (dear, dear_rate) in zip(hull, hull[1:], strict=False):

@@ -137,12 +137,12 @@ def _outcome(table: OutcomeTable, row: int, column: int, tokens: Sequence[int], 
     """Build what a router sees of a recorded call: the text that was kept of it, its usage and its cost."""
     model = table.models[column]
     problems = ("the reply has no answer",) if table.blank(row, model) else ()
+    seconds = float(table.latency[row, column])
+    known, cost = seconds if math.isfinite(seconds) else None, Cost(usd=nano, requests=1)
     if table.replies and (whole := table.replies[row].get(model)):
-        return Outcome(model, whole, Cost(usd=nano, requests=1), problems)
+        return Outcome(model, whole, cost, problems, seconds=known)
     read, written = tokens
     answer = table.answers[row].get(model) if table.answers else None
     text = (table.responses[row].get(model) if table.responses else None) or answer or ""
     completion = Completion(assistant(text), "stop", Usage(input_tokens=read, output_tokens=written))
-    seconds = float(table.latency[row, column])
-    known = seconds if math.isfinite(seconds) else None
-    return Outcome(model, completion, Cost(usd=nano, requests=1), problems, seconds=known)
+    return Outcome(model, completion, cost, problems, seconds=known)

@@ -34,6 +34,8 @@ from agentkit.types import ModelCard
 
 REMEMBERED = 65_536
 """Outcomes whose signals are kept: a cascade asks about the same reply at every step."""
+MOST_STATES = 4_096
+"""States of one query: the same text may come again and again, each time with other outcomes."""
 _KINDS = 6  # of evidence
 _DEPTH = 4  # replies in the longest prefix that is fitted on
 _MOST_QUERIES = 3_000  # of these a few dozen coefficients are certain enough
@@ -130,7 +132,7 @@ class VerifiedEstimator:
         return self.verifier.evidence.get(model) or self.verifier.evidence[""]
 
     def _state(self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome]) -> _State:
-        if query.text != self._text:
+        if query.text != self._text or len(self._states) >= MOST_STATES:
             self._text, self._states = query.text, {}
         outcomes, cards, key = tuple(seen), tuple(candidates), tuple(map(id, seen))
         replies = [outcome for outcome in seen if outcome.completion]

@@ -125,6 +125,13 @@ def test_a_trial_that_does_not_validate_is_followed_up() -> None:
     assert isinstance(then, Call) and then.model == "usual"
 
 
+def test_one_whose_replies_never_validate_is_given_up() -> None:
+    stream = Stream(0.9)
+    for _ in range(300):
+        stream.ask(0.6, broken=True)
+    assert 0 < stream.first.count("new") and stream.first[150:].count("new") < 8
+
+
 def test_the_new_one_is_the_last_resort() -> None:
     stream = Stream(0.8, 0.0)
     seen = [outcome("usual", "gone", reply=False)]

@@ -11,6 +11,7 @@ from agentkit.costs import Cost
 from agentkit.errors import FailureKind
 from agentkit.messages import assistant
 from agentkit.routers import Call, Outcome, Query, Stop
+from agentkit.routers.fallback import FallbackRouter
 from agentkit.routers.fastest import FastestRouter, Posterior
 from agentkit.types import Completion, ScopeView
 from tests.scenario import card
@@ -106,3 +107,17 @@ def test_it_stops_with_what_there_is() -> None:
     assert router.next(Query("q", BOUNDS), CARDS, bad, VIEW) == Stop(1, "no other model is left")
     query = Query("q", BOUNDS, weak=frozenset("b"))
     assert isinstance(router.next(query, CARDS, bad[:1], VIEW), Stop)
+
+
+def test_a_time_out_is_learnt_from_once_where_a_declared_fallback_follows_it() -> None:
+    inner = FastestRouter()
+    router, query = FallbackRouter(inner, {"timeout": ["b"]}), Query("so", BOUNDS)
+    late = Outcome("a", None, Cost(), ("late",), "timeout", 30.0)
+    assert router.next(query, CARDS, [late], VIEW) == Call("b", "a: timeout; this is the fallback")
+    then = [late, Outcome("b", Completion(assistant("so"), "stop"), Cost(), seconds=1.0)]
+    assert router.next(query, CARDS, then, VIEW) == Stop(1, "the reply is valid")
+    once = Posterior()
+    once.observe((1.0, math.log1p(2) / 10), 30.0, given_up=True)
+    assert inner.known["a"].mean == once.mean
+    router.next(query, CARDS, then, VIEW)
+    assert inner.known["a"].mean == once.mean

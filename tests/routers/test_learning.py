@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from agentkit import Agent
-from agentkit.backends.fake import ScriptedBackend
+from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, TableError
 from agentkit.executor.resilience import Resilience
-from agentkit.routers import Estimate, Query
+from agentkit.routers import Estimate, Query, RuleRouter
 from agentkit.routers.artefact import Artefact, load
 from agentkit.routers.estimators.table_traces import read_traces
 from agentkit.routers.fit import fit
 from agentkit.routers.learning import Learnt
 from agentkit.routers.lessons import Lesson, read_lessons
+from agentkit.routers.votes import VoteRouter
 from agentkit.trace import JsonlSink
 from agentkit.types import Request
 from tests.routers.estimators.replies import with_replies
@@ -91,7 +92,7 @@ async def test_a_run_teaches_what_it_used_and_whose_answer_it_was(tmp_path: Path
     assert (nano.model, nano.score, nano.answer) == ("nano", 1.0, "right it is")
     assert pico.nano_usd + nano.nano_usd == answer.spent["usd"]
     assert (nano.output_tokens, nano.input_tokens) == (3, 2)
-    assert [one.score for one in read_lessons(file)] == [0.0, None]  # what validates is not thereby right
+    assert [one.score for one in read_lessons(file)] == [None, None]  # to count but the bad ones would be unfair
 
 
 @pytest.mark.anyio
@@ -100,6 +101,26 @@ async def test_a_call_that_broke_says_nothing_of_quality(tmp_path: Path) -> None
     once = Resilience(retry=RetryPolicy.never())
     await agent(models, tools=(), resilience=once).run("A?", trace=JsonlSink(tmp_path / "t.jsonl"))
     assert [one.model for one in read_lessons(tmp_path / "t.jsonl", right)] == ["scripted"]
+
+
+@pytest.mark.anyio
+async def test_where_several_replies_are_valid_nobody_knows_whose_the_answer_is(tmp_path: Path) -> None:
+    says = {"one": "right 7", "two": "wrong 8", "three": "right 7"}
+    models = [ScriptedBackend(text, card=card(name)) for name, text in says.items()]
+    made = agent(models, tools=(), router=VoteRouter(tuple(says)))
+    answer = await made.run("A question?", trace=JsonlSink(tmp_path / "t.jsonl"))
+    found = {one.model: (one.score, one.answer) for one in read_lessons(tmp_path / "t.jsonl", right)}
+    assert answer.output == "right 7" and found == dict.fromkeys(says, (None, ""))
+
+
+@pytest.mark.anyio
+async def test_the_answer_of_a_wrap_up_says_nothing_of_the_model_before(tmp_path: Path) -> None:
+    nano = ScriptedBackend(calls(("find_order", {"number": 7})), card=card("nano", "2"))
+    models = nano, ScriptedBackend("right", card=card("pico", "1"))
+    made = agent(models, router=RuleRouter(["nano"]), max_steps=1)
+    answer = await made.run("Where is order 7?", trace=JsonlSink(tmp_path / "t.jsonl"))
+    assert answer.status == "degraded" and answer.text.startswith("right")
+    assert [one.score for one in read_lessons(tmp_path / "t.jsonl", right)] == [None]
 
 
 @pytest.mark.anyio
@@ -128,7 +149,7 @@ def made(artefact: Artefact) -> Agent[str]:
     models = [
         ScriptedBackend("wrong", card=card(name, price)) for name, price in zip(TABLE.models, "128", strict=True)
     ]
-    return agent(models, tools=(), router=artefact.router(0.0))
+    return agent(models, tools=(), router=artefact.router(1e5))
 
 
 @pytest.mark.anyio

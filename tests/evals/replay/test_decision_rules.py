@@ -19,13 +19,14 @@ from agentkit.evals.baselines.tiers import cheapest_that_succeeds, tiers
 from agentkit.evals.baselines.votes import panels
 from agentkit.evals.replay.folds import folds
 from agentkit.evals.replay.runs import Limit, Run, replay
+from agentkit.messages import assistant
 from agentkit.routers import Estimate, Outcome, Query
 from agentkit.routers.estimators import Frontier
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import HeldOut
 from agentkit.routers.reservation import Likelihoods
 from agentkit.routers.votes import VoteRouter
-from agentkit.types import ModelCard
+from agentkit.types import Completion, ModelCard
 from tests.routers.estimators.replies import with_replies
 
 TABLE = with_replies(120)
@@ -144,6 +145,9 @@ def test_quantiles_hold_the_shares_whatever_the_confidences_mean(
 def test_a_replayed_call_takes_as_long_as_it_was_recorded() -> None:
     table = replace(TABLE.rows([0]), latency=np.array([[2.5, np.nan, 9.0]]))
     (outcomes,) = Stage.of(table).outcomes
+    assert [outcomes[model].seconds for model in table.models] == [2.5, None, 9.0]
+    whole = {model: Completion(assistant("so"), "stop") for model in table.models}
+    (outcomes,) = Stage.of(replace(table, replies=(whole,))).outcomes
     assert [outcomes[model].seconds for model in table.models] == [2.5, None, 9.0]
 
 

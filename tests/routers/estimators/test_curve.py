@@ -14,6 +14,10 @@ def test_a_spend_between_two_settings_is_a_draw_between_them() -> None:
     assert mix(curve, 0.5) == (2.0, 2.0, 1.0)
 
 
+def test_where_nothing_costs_anything_it_is_the_best_setting() -> None:
+    assert mix([(0.0, 0.0, 0.4), (1.0, 0.0, 0.9)], 0.0) == (1.0, 1.0, 1.0)
+
+
 def settings(draw: np.random.Generator, queries: int, gain: float) -> tuple[Frontier, Trail]:
     """Thirty settings at one price beside a single model that is right on half of the queries."""
     score, cost = (draw.random((queries, 2)) < 0.5).astype(float), np.ones((queries, 2))

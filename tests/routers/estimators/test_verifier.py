@@ -13,7 +13,7 @@ from agentkit.routers.estimators import Frontier, Trail
 from agentkit.routers.estimators.fitting import Material
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.estimators.verified import Verified, fit_verified, rates, rehearsal_stage, rehearse
-from agentkit.routers.estimators.verifier import VerifiedEstimator, Verifier
+from agentkit.routers.estimators.verifier import MOST_STATES, VerifiedEstimator, Verifier
 from agentkit.routers.utility import UtilityRouter
 from tests.routers.estimators.replies import with_replies
 
@@ -121,3 +121,11 @@ def test_what_a_rehearsal_says_comes_true(fitted: Verified) -> None:
         played = play(CascadeRouter(fitted.estimator, rate), STAGE)
         assert float(played.cost.mean()) == pytest.approx(spend, rel=0.3)
         assert float(played.score.mean()) == pytest.approx(score, abs=0.06)
+
+
+def test_the_same_text_for_ever_does_not_fill_the_memory(fitted: Verified) -> None:
+    outcome, query = STAGE.outcomes[0]["large"], STAGE.queries[0]
+    estimator = VerifiedEstimator(fitted.base, fitted.estimator.verifier)
+    for _ in range(MOST_STATES + 10):
+        estimator.judge(query, STAGE.cards, [replace(outcome)])
+    assert len(estimator._states) <= MOST_STATES
