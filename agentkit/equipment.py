@@ -14,7 +14,7 @@ from agentkit.catalog import Catalog, Selection, key_of
 from agentkit.costs import Cost
 from agentkit.executor import Job
 from agentkit.tools import Registry, Tool
-from agentkit.trace import Composed, Failed
+from agentkit.trace import Composed
 from agentkit.work import Work
 
 T = TypeVar("T")
@@ -84,9 +84,7 @@ async def _found(work: Work[T], job: Job) -> tuple[tuple[Tool, ...], Mapping[str
     tools = tuple(tool for tool in work.tools if not tool.hands_over)
     asked = [message.text for message in job.history if message.role == "user"][-1:]  # "and cancel it"
     need = "\n".join((*asked, work.task))
-    found = await work.tool_search.shortlist(
-        tools, need, job.scope, lambda why: job.emit(Failed("tool_search", why))
-    )
+    found = await work.tool_search.shortlist(tools, need, job.scope, job.emit)
     kept = {tool.name for tool in found}
     why = f"not among the {work.tool_search.top} tools found for the task"
     return (*found, *handing), {key_of(tool): why for tool in tools if tool.name not in kept}

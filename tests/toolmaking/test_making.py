@@ -16,7 +16,7 @@ from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.toolmaking import Economics, ToolMaking, ToolStore
 from agentkit.tools import tool
 from agentkit.tools.policy import Policy, Rule
-from agentkit.trace import Composed, Verified
+from agentkit.trace import Composed, Settled, Verified
 from agentkit.types import Request
 from agentkit.usage import Unbounded
 from tests.scenario import card, check_answer, check_books
@@ -54,6 +54,8 @@ def test_everything_is_in_the_books_of_the_run(tmp_path: Path) -> None:
         assert Counter(receipt.what for receipt in answer.receipts if receipt.state == "settled") == {
             "model:strong": 3, "tool:check_tool": 2, "model:cheap": 2, "tool:backwards": 1,
         }  # fmt: skip
+        told = {entry.event.hold for entry in answer.trace if isinstance(entry.event, Settled)}
+        assert {receipt.id for receipt in answer.receipts if receipt.what == "tool:check_tool"} <= told
         drafts = [entry.event for entry in answer.trace if isinstance(entry.event, Verified)]
         assert [bool(draft.problems) for draft in drafts if draft.step == "make:reversing"] == [True, False]
         (composed,) = (entry.event for entry in answer.trace if isinstance(entry.event, Composed))

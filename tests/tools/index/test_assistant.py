@@ -14,7 +14,7 @@ from agentkit.budgets import Ledger
 from agentkit.costs import Cost
 from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.tools.index import ToolSearch
-from agentkit.trace import Failed
+from agentkit.trace import Charged, Event, Failed, Settled
 from agentkit.types import Request
 from tests.scenario import card, check_books
 
@@ -47,12 +47,12 @@ class Helper:
 
 
 async def found(search: ToolSearch, need: str = "Is it raining?", limits: Cost | None = None) -> list[str]:
-    notes: list[str] = []
+    events: list[Event] = []
     with Ledger.open() as ledger:
         scope = ledger.scope("search", limits=limits or Cost(tokens=100_000))
-        tools = await search.shortlist(TOOLS, need, scope, notes.append)
+        tools = await search.shortlist(TOOLS, need, scope, events.append)
         assert scope.view().held == Cost() and await ledger.verify() == []
-    return [*(tool.name for tool in tools), *notes]
+    return [*(tool.name for tool in tools), *(event.error for event in events if isinstance(event, Failed))]
 
 
 async def test_a_tool_is_found_by_what_it_is_asked_for() -> None:
@@ -126,4 +126,6 @@ async def test_the_run_pays_for_its_search_and_says_what_failed() -> None:
         await check_books(ledger, scope, backend, helper.backend)
     assert [spec.name for spec in backend.requests[0].tools] == ["t2"]
     failed = [stamped.event.error for stamped in answer.trace if isinstance(stamped.event, Failed)]
+    charged = [stamped.event.hold for stamped in answer.trace if isinstance(stamped.event, Settled | Charged)]
+    assert sorted(charged) == sorted(receipt.id for receipt in answer.receipts if receipt.charged)
     assert len(failed) == 1 and "ranks by itself" in failed[0]
