@@ -71,7 +71,7 @@ def made_for(work: Work[T], job: Job, spent: Cost, *, complete: bool) -> MadeFor
     dispatch = job.progress.dispatch
     if work.tool_making is None or dispatch is None:
         return None
-    economics = work.tool_making.note(dispatch, spent.minus(dispatch.making)) if complete else None
+    economics = work.tool_making.note(dispatch, spent.minus(dispatch.making), job.emit) if complete else None
     tool = None if dispatch.tool is None else dispatch.tool.name
     return MadeFor(dispatch.family, tool, dispatch.reason, dispatch.making, economics)
 

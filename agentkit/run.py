@@ -200,6 +200,7 @@ async def _answer(work: Work[T], job: Job, ending: Ending) -> Answer[T]:
     readable = ending.status != "infeasible"
     problems = work.output.problems(ending.text) if readable else ()
     spent = job.scope.view().spent
+    made = made_for(work, job, spent, complete=ending.status == "complete")
     job.emit(Answered(ending.status, ending.reason, ending.text, spent))
     return Answer(
         output=work.output.read(ending.text) if readable and not problems else None,
@@ -212,7 +213,7 @@ async def _answer(work: Work[T], job: Job, ending: Ending) -> Answer[T]:
         trace=tuple(job.trace.events),
         unmet=(*ending.unmet, *(problem for problem in problems if problem not in ending.unmet)),
         budget_origin=work.budget_origin,
-        tool_making=made_for(work, job, spent, complete=ending.status == "complete"),
+        tool_making=made,
     )
 
 

@@ -115,11 +115,14 @@ class ToolMaking:
             return Dispatch(family.name, f"there is another tool named {tool.name!r}", making=making)
         return Dispatch(family.name, f"{'made' if making else 'kept'} for {family.name}", tool, making)
 
-    def note(self, dispatch: Dispatch, spent: Cost) -> Economics | None:
+    def note(self, dispatch: Dispatch, spent: Cost, emit: Callable[[Event], None]) -> Economics | None:
         """Count a task answered for `spent`, without the making; return what its family has cost so far."""
         if dispatch.family is None:
             return None
-        self.store.note(dispatch.family, "used" if dispatch.tool else "direct", spent["usd"])
+        try:
+            self.store.note(dispatch.family, "used" if dispatch.tool else "direct", spent["usd"])
+        except ConfigError as error:  # no account is worth an answer
+            emit(Failed(f"make:{dispatch.family}", str(error)))
         return self.store.economics(dispatch.family)
 
     def _not_worth_making(self, family: Family, economics: Economics) -> str:
@@ -166,8 +169,11 @@ class ToolMaking:
         finally:
             self._under_way.discard(family.name)
         spent = scope.view().spent.minus(before)
-        if made is not None:
-            self.store.keep(made)
-        if spent:
-            self.store.note(family.name, "failed" if made is None else "made", spent["usd"])
+        try:
+            if made is not None:
+                self.store.keep(made)
+            if spent:
+                self.store.note(family.name, "failed" if made is None else "made", spent["usd"])
+        except ConfigError as error:  # it is paid for, so it serves this run
+            emit(Failed(f"make:{family.name}", str(error)))
         return made, spent

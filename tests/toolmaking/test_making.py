@@ -16,7 +16,7 @@ from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.toolmaking import Economics, ToolMaking, ToolStore
 from agentkit.tools import tool
 from agentkit.tools.policy import Policy, Rule
-from agentkit.trace import Composed, Settled, Verified
+from agentkit.trace import Composed, Failed, Settled, Verified
 from agentkit.types import Request
 from agentkit.usage import Unbounded
 from tests.scenario import card, check_answer, check_books
@@ -157,6 +157,15 @@ def test_another_agent_finds_the_tool_in_the_store(tmp_path: Path) -> None:
     agent, _, strong = workshop(tmp_path)
     assert agent.run_sync(task("silver"), budget=UNLIMITED).text == "revlis"
     assert strong.requests == []
+
+
+def test_a_store_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    agent, _, strong = workshop(tmp_path / "store", RIGHT, CALLS)
+    answer = agent.run_sync(task("planet"), budget=UNLIMITED)
+    assert answer.text == "tenalp" and len(strong.requests) == 2
+    told = [s.event.error for s in answer.trace if isinstance(s.event, Failed)]
+    assert len(told) == 2 and all("cannot be written" in message for message in told)
 
 
 def test_a_tool_that_was_altered_on_disk_is_refused(tmp_path: Path) -> None:
