@@ -23,7 +23,7 @@ from agentkit.budgets import Scope
 from agentkit.budgets.length import OutputLengths
 from agentkit.composer import Composer, KnapsackComposer
 from agentkit.costs import Budget, Cost
-from agentkit.errors import ConfigError
+from agentkit.errors import BackendError, BudgetError, ConfigError
 from agentkit.executor import Sampling
 from agentkit.executor.resilience import Resilience
 from agentkit.feed import Feed
@@ -34,12 +34,13 @@ from agentkit.planner import Plan, Planner, SingleStepPlanner
 from agentkit.quote import History, Quote, Recorder, quote
 from agentkit.routers import FallbackRouter, Router, RuleRouter
 from agentkit.routers.fallback import TRIGGERS, Trigger
-from agentkit.run import Work, is_inside_run, least_cost, run
+from agentkit.run import is_inside_run, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.tools.source import ToolSource, tool_name
 from agentkit.trace import Event, JsonlSink, Sink
 from agentkit.types import Effort
+from agentkit.work import Work, least_cost
 
 if TYPE_CHECKING:
     from agentkit.toolmaking import ToolMaking
@@ -116,14 +117,14 @@ class Agent(Generic[T]):
         max_handoffs: int = MAX_HANDOFFS,
     ) -> None:
         models = [model] if isinstance(model, str) or not isinstance(model, Sequence) else model
-        backends = [resolve(entry) if isinstance(entry, str) else entry for entry in models]
-        self.backends = {backend.card.name: backend for backend in backends}
-        if not backends or len(self.backends) < len(backends):
-            raise ConfigError(f"agent {name!r} needs one or more models, each with its own name")
+        self.backends = _named([resolve(entry) if isinstance(entry, str) else entry for entry in models], name)
         if not _NAME.fullmatch(name):
             raise ConfigError(
                 f"agent name {name!r}: take letters, digits, '_', '.', '-', 64 at most, a letter first"
             )
+        _check_parts(
+            name, ("router", router, "next"), ("planner", planner, "plan"), ("composer", composer, "compose")
+        )
         self.name, self.description, self.instructions = name, description, instructions
         self.tools, self.sources = _sorted(tools, name)
         self.router = self._with_fallbacks(router, fallbacks or {})
@@ -225,10 +226,13 @@ class Agent(Generic[T]):
         return replace(hand_over, spends=True, expects=cache(self._least))
 
     def _least(self) -> Cost | None:
-        """Return what a task costs this agent at least, None where none of its models has a price."""
+        """Return what a task costs this agent at least, None where that is not known."""
         if not any(backend.card.price for backend in self.backends.values()):
             return None
-        return self.minimum(self.description or self.name)
+        try:
+            return self.minimum(self.description or self.name)
+        except (BudgetError, BackendError):  # a run would say so; whoever only has it as a tool goes on
+            return None
 
     def _hand_over(self) -> Tool:
         """Return the tool after whose call this agent goes on with the conversation."""
@@ -365,6 +369,24 @@ def _sorted(given: Sequence[Tool | ToolSource], name: str) -> tuple[tuple[Tool, 
         raise ConfigError(f"agent {name!r}: {plain!r} is not a tool; decorate the function with @tool")
     tools = tuple(entry for entry in given if isinstance(entry, Tool))
     return tools, tuple(entry for entry in given if isinstance(entry, ToolSource))
+
+
+def _named(backends: Sequence[Backend], name: str) -> dict[str, Backend]:
+    """Return the models by name; ConfigError for none, for what is no model, and for two of one name."""
+    if odd := [entry for entry in backends if not hasattr(entry, "card")]:
+        raise ConfigError(f"agent {name!r}: {odd[0]!r} is no model; take 'openai:MODEL' or the like, or a backend")
+    names = [backend.card.name for backend in backends]
+    if double := next((one for one in names if names.count(one) > 1), None):
+        raise ConfigError(f"agent {name!r}: two models are called {double!r}; give each card its own name")
+    if not names:
+        raise ConfigError(f"agent {name!r} needs one or more models")
+    return dict(zip(names, backends, strict=True))
+
+
+def _check_parts(name: str, *parts: tuple[str, object, str]) -> None:
+    for part, given, method in parts:
+        if given is not None and not callable(getattr(given, method, None)):
+            raise ConfigError(f"agent {name!r}: {given!r} is no {part}; it needs a method {method}")
 
 
 def _hand_overs(most: int, name: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -120,26 +120,42 @@ def _hint(details: Any, value: Any) -> str:
 # ---------------------------------------------------------------- files
 def _with_files(spec: AppSpec, root: Node) -> AppSpec:
     """Resolve paths against the file they stand in, and read instruction files."""
-    models = dict(spec.models)
-    for name, model in models.items():
-        if isinstance(model, LocalModelSpec) and model.path is not None:
-            path = str(_resolve(root, ("models", name, "path"))[0])
-            models[name] = model.model_copy(update={"path": path})
-        elif not isinstance(model, LocalModelSpec) and model.cache is not None:
-            path = str(_resolve(root, ("models", name, "cache", "path"))[0])
-            models[name] = model.model_copy(update={"cache": model.cache.model_copy(update={"path": path})})
-    routers = dict(spec.routers)
-    for name, router in routers.items():
-        for kind, part in (("fitted", router.fitted), ("panel", router.panel)):
-            if part is not None and part.artefact is not None:
-                path = str(_resolve(root, ("routers", name, kind, "artefact"))[0])
-                routers[name] = router.model_copy(update={kind: part.model_copy(update={"artefact": path})})
+    for keys in _paths(spec):
+        spec = _put(spec, keys, str(_resolve(root, keys)[0]))
     agents = dict(spec.agents)
     for name, agent in agents.items():
         if isinstance(agent.instructions, InstructionsFile):
             text = read_text(*_resolve(root, ("agents", name, "instructions", "file")))
             agents[name] = agent.model_copy(update={"instructions": text})
-    return spec.model_copy(update={"models": models, "routers": routers, "agents": agents})
+    return spec.model_copy(update={"agents": agents})
+
+
+def _paths(spec: AppSpec) -> Iterator[Keys]:
+    """Yield where a path stands that is relative to its file."""
+    for name, model in spec.models.items():
+        if isinstance(model, LocalModelSpec):
+            if model.path is not None:
+                yield ("models", name, "path")
+        elif model.cache is not None:
+            yield ("models", name, "cache", "path")
+    for name, router in spec.routers.items():
+        for kind, part in (("fitted", router.fitted), ("panel", router.panel)):
+            if part is not None and part.artefact is not None:
+                yield ("routers", name, kind, "artefact")
+    for name, agent in spec.agents.items():
+        if agent.tool_search is not None and agent.tool_search.cache is not None:
+            yield ("agents", name, "tool_search", "cache")
+        if agent.tool_making is not None:
+            yield from (("agents", name, "tool_making", key) for key in ("examples", "store"))
+
+
+def _put(part: Any, keys: Keys, value: str) -> Any:
+    """Return `part` with `value` at `keys`."""
+    key, *rest = keys
+    if isinstance(part, Mapping):
+        return {**part, key: _put(part[key], tuple(rest), value) if rest else value}
+    new = _put(getattr(part, str(key)), tuple(rest), value) if rest else value
+    return part.model_copy(update={str(key): new})
 
 
 def _resolve(root: Node, keys: Keys) -> tuple[Path, Place]:

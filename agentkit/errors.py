@@ -198,8 +198,8 @@ class UnboundedCost(BudgetError):
     def __init__(self, model: str, reason: str) -> None:
         self.model, self.reason = model, reason
         super().__init__(
-            f"the cost of {model!r} has no upper bound ({reason}); give it a price, say what a call costs at most "
-            "(usd_per_call), or remove the limit"
+            f"the cost of {model!r} has no upper bound ({reason}); give it a price (the shipped table holds at "
+            "its maker's own address only), say what a call costs at most (usd_per_call), or remove the limit"
         )
 
 

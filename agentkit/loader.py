@@ -111,7 +111,7 @@ class _Builder:
             always=spec.always,
             dependencies=spec.dependencies,
             model=self._model(spec.model) if spec.model else None,
-            cache=self._definition.path.parent / spec.cache if spec.cache else None,
+            cache=spec.cache,
         )
 
     def _tool_making(self, spec: ToolMakingSpec | None, keys: Keys) -> ToolMaking | None:
@@ -120,12 +120,11 @@ class _Builder:
         from agentkit.toolmaking import ToolMaking
         from agentkit.tools.sandbox import Sandbox
 
-        folder = Path(self._definition.root.find(keys)[1].place.path).parent
         try:
             return ToolMaking(
                 self.agent(spec.maker),
-                folder / spec.examples,
-                folder / spec.store,
+                spec.examples,
+                spec.store,
                 when=spec.when,
                 share=spec.share,
                 rounds=spec.rounds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -78,6 +79,7 @@ def local(
     path: str | None = None,
     name: str | None = None,
     price: Price | None = None,
+    usd_per_call: Decimal | None = None,
     quality: float | None = None,
     device: Literal["cpu", "cuda", "auto"] = "auto",
     threads: int | None = 1,
@@ -95,8 +97,13 @@ def local(
     else:
         folder = Path(path or "")
         card = ModelCard(folder.name, backend="local", model=folder.name)
-    quality = card.quality if quality is None else quality
-    card = replace(card, name=name or card.name, price=price or card.price, quality=quality)
+    card = replace(
+        card,
+        name=name or card.name,
+        price=price or card.price,
+        usd_per_call=usd_per_call,
+        quality=card.quality if quality is None else quality,
+    )
     return LocalBackend(card, folder, device=device, threads=threads)
 
 
@@ -240,6 +247,7 @@ def _local_from_spec(name: str, spec: LocalModelSpec) -> Backend:
         path=spec.path,
         name=name,
         price=spec.price.to_price() if spec.price else None,
+        usd_per_call=spec.usd_per_call,
         quality=spec.quality,
         device=spec.device,
         threads=spec.threads or 1,

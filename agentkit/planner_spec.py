@@ -19,8 +19,8 @@ class BudgetAwareSpec(Spec):
 class PlanSpec(Spec):
     """Have a model plan the tool calls, and run those side by side that do not need each other."""
 
-    when: Literal["always", "pays"] = "always"
-    """Always, or where a plan is likely to be cheaper than a tool loop."""
+    when: Literal["always", "pays", "asked"] = "always"
+    """Always, where a plan is likely to be cheaper than a tool loop, or when the model writes one by itself."""
     max_steps: PositiveCount | None = None
     """Steps of a plan at most, 32 if not given."""
     max_replans: Count | None = None

@@ -23,10 +23,10 @@ from agentkit.executor.finish_line import ANSWER_TOKENS
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.planner import Plan, SingleStepPlanner, Step
 from agentkit.routers import FallbackRouter, RuleRouter
-from agentkit.run import Work, least_cost
 from agentkit.tools import Registry
 from agentkit.trace import Answered, Stamped
 from agentkit.usage import Bound
+from agentkit.work import Work, least_cost
 
 if TYPE_CHECKING:
     from agentkit.planner.dry_run import DryRun
@@ -195,7 +195,7 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
     It is unknown when tools may spend, and when a plan or a router of another kind may make more calls than that.
     The cards are believed: a model refuses what is longer than its context window.
     """
-    if work.tools or work.tool_making or type(work.planner) is not SingleStepPlanner:
+    if work.tools or work.sources or work.tool_making or type(work.planner) is not SingleStepPlanner:
         return {}
     turn = _turn(work)
     most = {name: (_calls(work) + _wrap_up_calls(work)) * amount for name, amount in turn.items()}
@@ -203,7 +203,9 @@ def _turns(work: Work[Any]) -> Mapping[str, int]:
 
 
 def _plan(work: Work[Any], dry: DryRun) -> Mapping[str, int]:
-    """Return the cost of every step of a plan and of the wrap-up, where both are bounded."""
+    """Return the cost of every step of a plan and of the wrap-up, where both are bounded and all there is."""
+    if work.tool_making or (work.tool_search and work.tool_search.spends):
+        return {}
     turn = {**_turn(work), "tool_calls": 0}
     return {name: most + _wrap_up_calls(work) * turn[name] for name, most in dry.maximum.items() if name in turn}
 
@@ -213,7 +215,7 @@ def _on_stand_ins(work: Work[Any], plan: Plan) -> DryRun:
     from agentkit.planner.dry_run import dry_run
 
     charged = {name for tool in work.tools for name in tool.hold}
-    spends = any(tool.spends for tool in work.tools) or bool(work.sources)
+    spends = any(tool.spends or tool.hands_over for tool in work.tools) or bool(work.sources)
     turn = {name: _calls(work) * amount for name, amount in _turn(work).items() if name not in charged}
 
     def price(step: Step) -> Mapping[str, int]:

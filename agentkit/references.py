@@ -75,6 +75,11 @@ def _references_of(agent: AgentSpec, spec: AppSpec, keys: Keys) -> Iterator[_Ref
         yield _Reference((*keys, "tool_making", "maker"), "agents", agent.tool_making.maker, spec.agents)
     if agent.policy is not None:
         yield _Reference((*keys, "policy"), "policies", agent.policy, spec.policies)
+    steps = agent.planner.fixed.steps if agent.planner is not None and agent.planner.fixed is not None else ()
+    for i, step in enumerate(steps):
+        others = [other.id for other in steps if other is not step]
+        for j, need in enumerate(step.needs):
+            yield _Reference((*keys, "planner", "fixed", "steps", i, "needs", j), "other steps", need, others)
     for i, other in enumerate(agent.handoffs):
         yield _Reference((*keys, "handoffs", i), "agents", other, spec.agents)
     for i, tool in enumerate(agent.tools):

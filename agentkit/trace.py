@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TextIO
 from agentkit.costs import Cost
 from agentkit.errors import ConfigError
 from agentkit.redaction import redact_all
-from agentkit.types import Status
+from agentkit.types import Receipt, Status
 from agentkit.usage import Usage
 
 VERSION = 1
@@ -154,6 +154,16 @@ class Overrun(Event):
     hold: str
     what: str
     excess: Cost
+
+
+def ended(receipt: Receipt, usage: Usage | None = None) -> Iterator[Event]:
+    """Yield what the end of a hold that was charged is told as."""
+    if receipt.estimated:
+        yield Charged(receipt.id, receipt.what, receipt.charged)
+    else:
+        yield Settled(receipt.id, receipt.what, receipt.charged, usage)
+    if receipt.overrun:
+        yield Overrun(receipt.id, receipt.what, receipt.overrun)
 
 
 @dataclass(frozen=True, slots=True)

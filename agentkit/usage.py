@@ -183,7 +183,8 @@ class Bound:
 
     `input_tokens` is an upper bound; `input_price` and `output_price` are the dearest that apply, dollars
     per million tokens, None when unknown; then `usd_stated` may be the nano-dollars that the user says one attempt
-    costs at most. Accelerator time is bounded by a fixed part and a part per token of output and of input.
+    costs at most. Where both are given, since one of several endpoints makes the attempt, the larger one holds.
+    Accelerator time is bounded by a fixed part and a part per token of output and of input.
     """
 
     input_tokens: int
@@ -243,9 +244,10 @@ class Bound:
         return all(cost[name] <= room for name, room in available.items())
 
     def _nano_usd(self, output_cap: int) -> int:
+        stated = self.usd_stated or 0
         if self.input_price is None or self.output_price is None:
-            return self.usd_stated or 0
-        return _nano(self.input_tokens * self.input_price + output_cap * self.output_price)
+            return stated
+        return max(stated, _nano(self.input_tokens * self.input_price + output_cap * self.output_price))
 
 
 @dataclass(frozen=True, slots=True)

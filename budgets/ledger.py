@@ -103,6 +103,8 @@ class Ledger:
         """
         if not name or (day is None and month is None):
             raise ConfigError("a window needs a name and the limits of a day, of a month or of both")
+        if not isinstance(tz, tzinfo):
+            raise ConfigError(f"tz is a time zone such as ZoneInfo('Europe/Berlin'), not {tz!r}")
         today = datetime.fromtimestamp(self._clock(), tz)
         if month is None:
             return self.scope(f"{name}/{today:%Y-%m-%d}", limits=day, parent=parent)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
 from agentkit.budgets.account import NOBODY, NOTHING, Account, Ask, EventKind, Line, Record
 from agentkit.budgets.store import Books
-from agentkit.costs import MAX_AMOUNT, Cost
+from agentkit.costs import MAX_AMOUNT, NANO, Cost
 from agentkit.errors import (
     BudgetError,
     BudgetExceeded,
@@ -351,6 +352,14 @@ def _check_same(known: Account, limits: Mapping[str, int] | None, parent: Accoun
         and not (is_slice and Cost(limits) == Cost(known.limits))
     ):
         raise ConfigError(
-            f"scope {known.name!r} exists with the limits {known.limits}, not {dict(limits)}; the limits of a "
-            "scope never change: open one under another name"
+            f"scope {known.name!r} exists with the limits {_said(known.limits)}, not {_said(limits)}; the limits "
+            "of a scope never change: open one under another name"
         )
+
+
+def _said(limits: Mapping[str, int] | None) -> str:
+    """Return limits as people write them, in dollars."""
+    amounts = {
+        name: f"{Decimal(n) / NANO:f}" if name == "usd" else n for name, n in sorted((limits or {}).items())
+    }
+    return ",".join(f"{name}={amount}" for name, amount in amounts.items()) or "none"

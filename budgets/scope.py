@@ -165,6 +165,8 @@ class Scope:
 
 def open_scope(store: Store, name: str, limits: Limits | None, parent: str = "", is_slice: bool = False) -> Scope:
     """Open the account `name` in a store; a child without a name is numbered."""
+    if limits is not None and not isinstance(limits, Budget | Mapping):
+        raise ConfigError(f"limits are a Budget such as Budget(usd=5), not {limits!r}")
     amounts = limits.limits() if isinstance(limits, Budget) else limits
     if isinstance(limits, Budget) and limits.seconds is not None:
         raise ConfigError("a scope has no clock; give seconds to the runs that draw from it")

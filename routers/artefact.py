@@ -213,7 +213,9 @@ def load(path: str | Path) -> Artefact:
         )
         artefact.router(spend=0.0)  # a curve without points is found now and not in a run
     except FileNotFoundError as error:
-        raise ConfigError(f"artefact {path} does not exist; make it with agentkit.routers.fit") from error
+        raise ConfigError(
+            f"artefact {path} does not exist; make it: agentkit eval fit TABLE --out {path}"
+        ) from error
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(f"artefact {path} cannot be read ({error}); fit it again") from error
     return artefact
@@ -222,7 +224,7 @@ def load(path: str | Path) -> Artefact:
 def _header(metadata: Mapping[str, str] | None, path: str | Path) -> Mapping[str, Any]:
     header: dict[str, Any] = json.loads((metadata or {}).get("agentkit", "{}"))
     if header.get("format") != FORMAT:
-        raise ConfigError(f"{path} is no router artefact; make one with agentkit.routers.fit")
+        raise ConfigError(f"{path} is no router artefact; make one with: agentkit eval fit TABLE --out FILE")
     if header["version"] != VERSION:
         raise ConfigError(
             f"artefact {path} has version {header['version']}, this agentkit reads {VERSION}; fit it again"

@@ -42,8 +42,10 @@ class FusionRouter:
         valid = [outcome for outcome in seen if outcome.valid]
         if any(outcome.completion and outcome.completion.message.tool_calls for outcome in valid):
             return self._voted(seen, "calls of tools are not merged")
-        if len(tally(valid, {})) < 2 or self.fuser not in query.bounds:
+        if len(tally(valid, {})) < 2:
             return self._voted(seen, "there is nothing to merge")
+        if self.fuser not in query.bounds:
+            return self._voted(seen, f"{self.fuser!r}, which merges, is no model of the agent that can be called")
         texts = [outcome.completion.message.text for outcome in valid if outcome.completion]
         ask = Ask((user(_prompt(texts)),), MOST_TOKENS, in_conversation=True)
         return Call(self.fuser, f"{len(texts)} candidates differ", ask)

@@ -11,10 +11,11 @@ from agentkit.answer import Answer
 from agentkit.backends.fake import Faulty, ScriptedBackend, calls
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
-from agentkit.errors import BackendUnavailable, ConfigError
+from agentkit.errors import BackendUnavailable, ConfigError, NoEligibleModel
 from agentkit.executor.offer import LEAST_OUTPUT
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import user
+from agentkit.routers import RuleRouter
 from agentkit.run import is_inside_run
 from agentkit.tools import Context, tool
 from agentkit.trace import Event, RunStarted, Stamped, TextDelta, ToolFinished
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_models_need_names_of_their_own() -> None:
-    with pytest.raises(ConfigError, match="its own name"):
+    with pytest.raises(ConfigError, match="two models are called .scripted.; give each card its own name"):
         Agent([ScriptedBackend("a"), ScriptedBackend("b")])
     with pytest.raises(ConfigError, match="one or more models"):
         Agent([])
@@ -324,3 +325,22 @@ async def test_a_metered_call_that_is_cut_short_is_charged_what_it_used() -> Non
     cut = next(receipt for receipt in answer.receipts if receipt.what == "model:scripted")
     assert not cut.estimated and 0 < cut.charged["output_tokens"] < 400
     assert answer.spent == backend.billed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": None}, "None is no model; take 'openai:MODEL'"),
+        ({"model": []}, "needs one or more models"),
+        ({"router": "rules"}, "'rules' is no router; it needs a method next"),
+        ({"planner": "plan"}, "'plan' is no planner; it needs a method plan"),
+    ],
+)
+def test_what_is_no_part_of_an_agent_is_named(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Agent(**{"model": ScriptedBackend("ok")} | wrong)
+
+
+async def test_a_router_that_names_another_model_is_pointed_at() -> None:
+    with pytest.raises(NoEligibleModel, match="scripted: the router ruled it out: it does not name the model"):
+        await Agent(ScriptedBackend("ok"), router=RuleRouter(["scribted"])).run("Hello", budget=Budget(usd="0.05"))

@@ -8,8 +8,11 @@ from agentkit.backends.fake import ScriptedBackend
 from agentkit.catalog import LEAST_RELEVANCE, MOST_SKILLS, UNKNOWN_QUALITY, Catalog, Component, Skill, key_of
 from agentkit.costs import Cost
 from agentkit.tools import Tool, tool
-from agentkit.types import Capabilities, ToolSpec
+from agentkit.types import Capabilities, Request, ToolSpec
+from agentkit.usage import Unbounded
 from tests.scenario import agent, card, find_customer, find_order
+
+pytestmark = pytest.mark.anyio
 
 TEXTS = st.text(st.characters(categories=["L", "N", "Zs", "P"]), max_size=60)
 
@@ -124,3 +127,13 @@ def test_tools_work_with_the_models_that_can_call_them() -> None:
     found = Catalog.of("Find.", "", [find_order], [card("able"), mute]).components[-1]
     assert found.works_with == frozenset({"able"})
     assert Catalog.of("Find.", "", [find_order], [card("able")]).components[-1].works_with is None
+
+
+async def test_an_agent_whose_least_answer_has_no_bound_does_not_end_those_that_have_it() -> None:
+    class Searching(ScriptedBackend):
+        def bound(self, request: Request) -> Unbounded:  # type: ignore[override]
+            return Unbounded("its provider bills for searches")
+
+    helper = agent(Searching("x", card=card("helper")), name="helper").as_tool()
+    assert not Catalog.of("Help.", "", [helper], []).components[0].priced
+    assert (await agent(ScriptedBackend("Done."), tools=(helper,)).run("Help.", budget="usd=1")).text == "Done."

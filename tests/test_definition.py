@@ -117,6 +117,20 @@ def test_includes_merge_maps_replace_lists_and_resolve_paths_where_they_stand() 
     assert main.instructions == (HERE / "good/parts/main.md").read_text()
 
 
+def test_what_a_search_and_a_making_keep_lies_beside_the_file_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/making.yaml").write_text(
+        "agents:\n  main:\n    tool_search: {cache: said.json}\n"
+        "    tool_making: {maker: smith, examples: solved.jsonl, store: tools}\n  smith: {model: small}\n"
+    )
+    root = tmp_path / "app.yaml"
+    root.write_text(MINIMAL.replace("version: 1", "version: 1\ninclude: [parts/making.yaml]"))
+    main = read_definition(root).spec.agents["main"]
+    assert main.tool_search and main.tool_search.cache == str(tmp_path / "parts/said.json")
+    assert main.tool_making and main.tool_making.store == str(tmp_path / "parts/tools")
+    assert main.tool_making.examples == str(tmp_path / "parts/solved.jsonl")
+
+
 def test_a_version_may_come_from_an_included_file(tmp_path: Path) -> None:
     (tmp_path / "leaf.yaml").write_text("version: 1\n")
     (tmp_path / "middle.yaml").write_text("include: [leaf.yaml]\n")

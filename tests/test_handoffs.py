@@ -168,6 +168,20 @@ async def test_handing_over_washes_no_taint_off() -> None:
     assert "may be the wish of whoever wrote" in [m.text for m in answer.messages if m.role == "tool"][-1]
 
 
+async def test_what_an_agent_without_a_policy_read_taints_whoever_takes_over() -> None:
+    agent, one, two = desk([calls(("greet", {})), TO_BILLING], [calls(("find_invoice", {"number": 7})), "No."])
+    agent.handoffs[0].policy = Policy({"find_invoice": Rule("write")})
+    answer = await carried_out(agent, one, two)
+    assert "may be the wish of whoever wrote" in [m.text for m in answer.messages if m.role == "tool"][-1]
+
+
+async def test_who_takes_over_before_anything_was_read_may_act() -> None:
+    agent, one, two = desk([TO_BILLING], [calls(("find_invoice", {"number": 7})), "Yes."])
+    agent.handoffs[0].policy = Policy({"find_invoice": Rule("write")})
+    answer = await carried_out(agent, one, two)
+    assert [m.text for m in answer.messages if m.role == "tool"][-1] == "invoice 7 is paid"
+
+
 async def test_a_definition_may_hand_over_in_a_circle(tmp_path: Path) -> None:
     text = """\
 version: 1

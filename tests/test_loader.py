@@ -211,7 +211,7 @@ def test_a_plan_is_given_in_the_definition(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: step id 'c.d': take letters"):
         load(tmp_path / "app.yaml")
     (tmp_path / "app.yaml").write_text(HEAD + STEPS.replace("needs: [b]", "needs: [d]"))
-    with pytest.raises(SpecError, match=r"app\.yaml:11:\d+: .*unknown steps \['d'\] are needed"):
+    with pytest.raises(SpecError, match=r"app\.yaml:16:\d+: .*needs\[0\]: 'd' is not one of the other steps"):
         load(tmp_path / "app.yaml")
 
 
@@ -250,3 +250,10 @@ def test_panels_that_need_an_artefact(tmp_path: Path) -> None:
     for by in ("weighted_vote", "verifier"):
         with pytest.raises(ConfigError, match=r"a\.safetensors does not exist"):
             load(write(tmp_path, body.format(by) + "agents:\n  desk: {router: r}\n"))
+
+
+@pytest.mark.parametrize("model", ["backend: local, zoo: pico", "backend: openai, model: m, api_key: k"])
+def test_any_model_may_state_what_a_call_costs_at_most(tmp_path: Path, model: str) -> None:
+    text = f"version: 1\nentry: a\nmodels: {{m: {{{model}, usd_per_call: 0.01}}}}\nagents: {{a: {{model: m}}}}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    assert load(tmp_path / "a.yaml").backends["m"].card.usd_per_call == Decimal("0.01")

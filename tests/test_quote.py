@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from agentkit.costs import Budget
 from agentkit.errors import ContextOverflow, UnboundedCost
 from agentkit.quote import QUOTED, Quote
 from agentkit.routers import Decision, Stop
-from agentkit.tools import tool
+from agentkit.tools import Tool, tool
 from agentkit.types import Completion, ModelCard, Request
 from agentkit.usage import Bound
 from tests.scenario import card
@@ -137,6 +138,15 @@ async def test_there_is_no_maximum_where_anything_may_be_called() -> None:
 
 
 # ---------------------------------------------------------------- with history
+def test_tools_that_only_a_source_brings_leave_the_maximum_open() -> None:
+    class Source:
+        def open(self, seconds: float | None = None) -> AbstractAsyncContextManager[Sequence[Tool]]:
+            return nullcontext(())
+
+    agent = Agent(ScriptedBackend("x"), tools=[Source()])
+    assert "tool_calls" not in agent.quote(TASK, budget=Budget.unlimited()).maximum
+
+
 async def test_the_range_comes_from_what_runs_cost() -> None:
     lengths = [7 * place % 19 + 1 for place in range(19)]  # 1 to 19 words, in no order
     agent = counting(iter(lengths))

@@ -118,20 +118,21 @@ class Enforcer:
 
 def enforcer_for(
     policy: Policy | None, task: str, trusted: Iterable[str], tools: Iterable[Tool], history_read: bool
-) -> Enforcer | None:
-    """Return the enforcer of a run, None when neither it nor a run around it has a policy.
+) -> Enforcer:
+    """Return the enforcer of a run; without a policy of its own it allows everything, and remembers what was read.
 
-    A task that a tainted run hands down is no word of the user's.
+    A task that a tainted run hands down is no word of the user's. Raises ConfigError for a misspelled rule.
     """
     outer: Enforcer | None = enforcer_around.get()
-    if policy is None and outer is None:
-        return None
     texts, tainted_by = [*trusted], ["the history"] if history_read else []
     if outer is not None:
         tainted_by += outer.provenance.tainted_by
         texts += outer.provenance.texts
     if not tainted_by or outer is None:
         texts.append(task)
+    tools = tuple(tools)
+    if policy is not None:
+        policy.check(tool.spec for tool in tools)
     allowing = Policy({"*": Rule(after_untrusted="allow")})
     return Enforcer(policy or allowing, texts, tools, tainted_by=tainted_by)
 

@@ -13,14 +13,16 @@ something, spend money, run code or reach the network are denied unless their ru
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from agentkit.costs import Cost
 from agentkit.errors import ConfigError
+from agentkit.types import ToolSpec
 
 Effect = Literal["read", "write", "money", "exec", "net"]
 AfterUntrusted = Literal["deny", "ask", "asked", "allow"]
@@ -46,6 +48,9 @@ class ArgumentRule:
             re.compile(self.pattern or "")
         except re.error as error:
             raise ConfigError(f"an argument's pattern {self.pattern!r} cannot be read: {error}") from error
+        for name, bound in (("least", self.least), ("most", self.most)):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+                raise ConfigError(f"{name} of an argument is a number such as 100, not {bound!r}")
 
     def problem(self, value: object) -> str:
         """Return what is wrong with `value`, nothing when it is fine; each item of a list has to be."""
@@ -102,6 +107,13 @@ class Rule:
     trusted_output: bool = False
     trusted_spec: bool = False
 
+    def __post_init__(self) -> None:
+        if self.effect not in get_args(Effect):
+            raise ConfigError(f"an effect is one of {', '.join(get_args(Effect))}, not {self.effect!r}")
+        if self.after_untrusted not in (None, *get_args(AfterUntrusted)):
+            known = ", ".join(get_args(AfterUntrusted))
+            raise ConfigError(f"after_untrusted is one of {known}, not {self.after_untrusted!r}")
+
     @property
     def tainted(self) -> AfterUntrusted:
         """What holds once untrusted text was read."""
@@ -141,3 +153,26 @@ class Policy:
             return self.rules[name]
         fitting = [pattern for pattern in self.rules if fnmatchcase(name, pattern)]
         return self.rules[max(fitting, key=len)] if fitting else _UNNAMED
+
+    def check(self, tools: Iterable[ToolSpec]) -> None:
+        """Raise ConfigError for a rule that is misspelled and would hold for nothing: its tool, or an argument.
+
+        A rule for a tool that is not there is no mistake by itself, since several agents may share a policy.
+        """
+        specs = {tool.name: tool for tool in tools}
+        unruled = [name for name in specs if self.rule(name) is _UNNAMED]
+        for key, rule in self.rules.items():
+            if key not in specs and (close := get_close_matches(key, unruled, n=1, cutoff=0.8)):
+                raise ConfigError(
+                    f"the policy has a rule for {key!r}, which is no tool here, and none for {close[0]!r}; "
+                    f"did you mean {close[0]!r}? If not, give {close[0]!r} a rule of its own"
+                )
+            self._check_arguments(key, rule, [spec for name, spec in specs.items() if self.rule(name) is rule])
+
+    def _check_arguments(self, key: str, rule: Rule, specs: list[ToolSpec]) -> None:
+        names = sorted({name for spec in specs for name in spec.parameters.get("properties", ())})
+        unknown = sorted(set(rule.arguments) - set(names))
+        if unknown and names and not any(spec.parameters.get("additionalProperties") for spec in specs):
+            close = get_close_matches(unknown[0], names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, names))}"
+            raise ConfigError(f"the policy limits an argument {unknown[0]!r} that {key!r} does not take; {hint}")

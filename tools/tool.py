@@ -146,6 +146,8 @@ def _handler(function: Callable[..., Any], contexts: tuple[str, ...]) -> Handler
 def _cost(name: str, hint: Mapping[str, Any]) -> Cost:
     if isinstance(hint, Cost):
         return hint
+    if not isinstance(hint, Mapping):
+        raise ConfigError(f"tool {name!r}: a cost is amounts such as {{'usd': '0.001'}}, not {hint!r}")
     try:
         return Cost({key: nano_usd(value) if key == "usd" else value for key, value in hint.items()})
     except (ValueError, ArithmeticError) as error:

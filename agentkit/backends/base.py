@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import replace
 from typing import Protocol
 
+from agentkit.costs import Cost, nano_usd
+from agentkit.errors import UnboundedCost
 from agentkit.messages import Message, Native, ToolCall
 from agentkit.types import Completion, Delta, FinishReason, ModelCard, Request, TokenLogprob, ToolCallDelta
 from agentkit.usage import Bound, Unbounded, Usage
@@ -40,6 +43,34 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Release connections, threads and memory."""
         ...
+
+
+def bound_of(backend: Backend, request: Request) -> Bound:
+    """Return the bound of a call, with the dollars that its card states where nothing bounds them.
+
+    Raises UnboundedCost where the card states none either.
+    """
+    bound, card = backend.bound(request), backend.card
+    if isinstance(bound, Unbounded):
+        if card.usd_per_call is None:
+            raise UnboundedCost(card.name, bound.reason)
+        bound = Bound(card.context_window, None, None)
+    return with_stated(bound, card)
+
+
+def with_stated(bound: Bound, card: ModelCard) -> Bound:
+    """Return `bound` with the dollars that `card` states, if it has none of its own."""
+    if bound.priced or card.usd_per_call is None:
+        return bound
+    return replace(bound, usd_stated=nano_usd(card.usd_per_call))
+
+
+def charge_of(usage: Usage, card: ModelCard) -> Cost:
+    """Return what a reply is charged; without a price nobody knows less than what its card states."""
+    charge = usage.cost(card.price)
+    if card.price is not None or card.usd_per_call is None or usage.from_cache:
+        return charge
+    return Cost({**charge, "usd": nano_usd(card.usd_per_call)})
 
 
 class Assembler:

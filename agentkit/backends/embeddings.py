@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
+from agentkit.backends.base import charge_of, with_stated
 from agentkit.backends.dialect import WRONG_SHAPE, raise_error, unreadable
 from agentkit.backends.openai_chat import OpenAIChat
 from agentkit.backends.remote import sent_headers
@@ -81,7 +82,7 @@ class RemoteEmbedder:
 
     async def _persist(self, texts: Sequence[str], scope: Scope) -> list[Vectors]:
         """Make the call, again while the policy, the deadline and the budget allow it."""
-        bound = Bound.at_price(sum(map(_most_tokens, texts)), self.card.price)
+        bound = with_stated(Bound.at_price(sum(map(_most_tokens, texts)), self.card.price), self.card)
         failures = 0
         while True:
             try:
@@ -107,7 +108,7 @@ class RemoteEmbedder:
                 rows = _rows(body["data"], len(texts))
             except WRONG_SHAPE as error:
                 raise unreadable(body, self.card, error) from error
-            charge = usage.cost(self.card.price) if usage else None
+            charge = charge_of(usage, self.card) if usage else None
             return rows
         except BackendError as error:
             if not error.may_be_billed:

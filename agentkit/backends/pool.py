@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import anyio
 
-from agentkit.backends.base import Backend
+from agentkit.backends.base import Backend, bound_of
 from agentkit.backends.guarded import Guarded
-from agentkit.errors import ConfigError
+from agentkit.errors import ConfigError, UnboundedCost
 from agentkit.types import Capabilities, Completion, Delta, ModelCard, Request
 from agentkit.usage import Bound, Unbounded
 
@@ -95,14 +95,16 @@ class Pool:
         """Return what no endpoint passes, in any resource."""
         bounds: list[Bound] = []
         for endpoint in self.endpoints:
-            bound = endpoint.bound(request)
-            if isinstance(bound, Unbounded):
-                return bound
-            bounds.append(bound)
+            try:
+                bounds.append(bound_of(endpoint, request))
+            except UnboundedCost as error:
+                return Unbounded(error.reason)
         most: dict[str, Any] = {}
         for field in fields(Bound):
-            values = [getattr(bound, field.name) for bound in bounds]
-            most[field.name] = None if None in values else max(values)
+            known = [value for bound in bounds if (value := getattr(bound, field.name)) is not None]
+            most[field.name] = max(known, default=None)
+        if not all(bound.priced for bound in bounds):
+            most |= {"input_price": None, "output_price": None, "usd_stated": None}
         return Bound(**most)
 
     async def aclose(self) -> None:
@@ -132,4 +134,5 @@ def _card(name: str, cards: Sequence[ModelCard]) -> ModelCard:
         context_window=min(card.context_window for card in cards),
         max_output_tokens=min(card.max_output_tokens for card in cards),
         capabilities=Capabilities(**flags),
+        usd_per_call=None,  # what each endpoint states is in its own bound
     )

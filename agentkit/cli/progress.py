@@ -10,10 +10,11 @@ from rich.status import Status
 from rich.text import Text
 
 from agentkit.cli.amounts import listed
-from agentkit.cli.timeline import describe
+from agentkit.cli.timeline import describe, left_out
 from agentkit.costs import Cost
 from agentkit.trace import (
     Charged,
+    Composed,
     Event,
     Failed,
     Overrun,
@@ -52,6 +53,9 @@ class Progress:
                 self._spinner.start()
         elif isinstance(event, Settled | Charged):
             self._spent += event.charged
+        if isinstance(event, Composed):
+            for what in left_out(event):
+                self._print(event.kind, what, "")
         if isinstance(event, _WORTH_A_LINE) and not _is_stop(event):
             self._print(event.kind, describe(event), self._left(stamped.time))
 

@@ -35,7 +35,8 @@ def describe(event: Event) -> str:
         case RunStarted():
             return f"{event.agent} is asked {event.task!r}; budget {listed(event.limits, event.seconds)}"
         case Composed():
-            return f"equipped with {', '.join(event.chosen)}" + (f"; {event.more}" if event.more else "")
+            more = [*left_out(event), *([event.more] if event.more else [])]
+            return "; ".join([f"equipped with {', '.join(event.chosen)}", *more])
         case Planned() | Replanned():
             return f"{', '.join(event.needs)}: {event.reason}"
         case Routed():
@@ -56,6 +57,12 @@ def describe(event: Event) -> str:
             return f"{event.where}: {event.error}"
         case _:
             return _describe_hold(event)
+
+
+def left_out(event: Composed) -> list[str]:
+    """Return which models a run goes without, and why."""
+    without = sorted(key for key in event.reasons if key.startswith("model:") and key not in event.chosen)
+    return [f"without {key}: {event.reasons[key]}" for key in without]
 
 
 def _is_from_cache(usage: object) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from agentkit.backends.base import Assembler, Backend
+from agentkit.backends.base import Assembler, Backend, charge_of
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
 from agentkit.errors import BackendError
@@ -20,8 +20,8 @@ from agentkit.executor.admission import admit
 from agentkit.executor.job import Job
 from agentkit.executor.offer import Offer
 from agentkit.redaction import StreamRedactor
-from agentkit.trace import Charged, Overrun, Settled, TextDelta
-from agentkit.types import Completion, Receipt, Request
+from agentkit.trace import TextDelta, ended
+from agentkit.types import Completion, Request
 from agentkit.usage import Usage
 
 
@@ -75,7 +75,7 @@ async def call(
     """
     charge: Cost | None = None
     usage: Usage | None = None
-    reply, price, watch = Assembler(), backend.card.price, watch or Watch()
+    reply, watch = Assembler(), watch or Watch()
     watch.began = anyio.current_time()
     metered = backend.card.capabilities.metered
     try:
@@ -94,12 +94,11 @@ async def call(
         if charge is None and metered:
             usage = usage or reply.usage
         if usage is not None:
-            charge = usage.cost(price)
-            if price is None and not usage.from_cache:  # what it cost nobody knows: what was said it costs at most
-                charge = Cost({**charge, "usd": hold.held["usd"]})
+            charge = charge_of(usage, backend.card)
         receipt = await hold.settle(charge)  # also when cancelled: the ledger ends what it begins
         watch.charged, watch.seconds = receipt.charged, anyio.current_time() - watch.began
-        _record(job, receipt, usage)
+        for event in ended(receipt, usage):
+            job.emit(event)
     return completion, receipt.charged
 
 
@@ -122,12 +121,3 @@ async def _stream(job: Job, backend: Backend, request: Request, step: str, reply
     if rest := shown.flush():
         await watch.speak()
         job.emit(TextDelta(step, name, rest))
-
-
-def _record(job: Job, receipt: Receipt, usage: Usage | None) -> None:
-    if receipt.estimated:
-        job.emit(Charged(receipt.id, receipt.what, receipt.charged))
-    else:
-        job.emit(Settled(receipt.id, receipt.what, receipt.charged, usage))
-    if receipt.overrun:
-        job.emit(Overrun(receipt.id, receipt.what, receipt.overrun))

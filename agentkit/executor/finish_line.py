@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from agentkit.backends.base import Backend
+from agentkit.backends.base import Backend, bound_of
 from agentkit.backends.retry import is_transient
 from agentkit.budgets import Hold
 from agentkit.costs import Cost
 from agentkit.errors import AgentkitError, BackendError, BudgetError, BudgetExceeded, ContextOverflow, Saturated
 from agentkit.executor.attempt import Watch, call
 from agentkit.executor.job import Job
-from agentkit.executor.offer import Offer, bound_of
+from agentkit.executor.offer import Offer
 from agentkit.executor.persist import persist
 from agentkit.messages import system, user
 from agentkit.trace import Dispatched, Extended, Reserved, Retried, Voided

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from agentkit.backends.base import Backend
+from agentkit.backends.base import Backend, bound_of
 from agentkit.budgets.length import OutputLengths
-from agentkit.costs import Cost, nano_usd
+from agentkit.costs import Cost
 from agentkit.errors import UnboundedCost
 from agentkit.types import Request
-from agentkit.usage import Bound, Unbounded
+from agentkit.usage import Bound
 
 LEAST_OUTPUT = 16
 """Tokens; an answer under a smaller cap is not worth its prompt."""
@@ -71,18 +71,3 @@ class Offer:
         if all(self.wanted[name] <= room for name, room in available.items()):
             return self.wanted
         return self.bound.at(max(self.cap(available), self.least))
-
-
-def bound_of(backend: Backend, request: Request) -> Bound:
-    """Return the bound of a call, with the dollars that its card states where nothing bounds them.
-
-    Raises UnboundedCost where the card states none either.
-    """
-    bound, card = backend.bound(request), backend.card
-    if isinstance(bound, Unbounded):
-        if card.usd_per_call is None:
-            raise UnboundedCost(card.name, bound.reason)
-        bound = Bound(card.context_window, None, None)
-    if bound.priced or card.usd_per_call is None:
-        return bound
-    return replace(bound, usd_stated=nano_usd(card.usd_per_call))

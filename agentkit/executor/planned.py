@@ -25,7 +25,7 @@ from agentkit.executor.turn import take_turn
 from agentkit.messages import Message, user
 from agentkit.planner import Plan, Step
 from agentkit.planner.dry_run import dry_run
-from agentkit.planner.llm import planning_prompt, refining_prompt, repair_prompt, replan_prompt
+from agentkit.planner.llm import offer_prompt, planning_prompt, refining_prompt, repair_prompt, replan_prompt
 from agentkit.planner.plan_text import PlanReader, written
 from agentkit.planner.policy import Planning
 from agentkit.refining import refine
@@ -39,6 +39,7 @@ Feed = Callable[[Steps, PlanRun], Awaitable[None]]
 _ANSWER = Step("answer")
 """Has a part of the budget kept for it."""
 _NO_PLAN = "it is a plan where the answer is due"
+_ASKED, _SHORT = "the model asked for a plan", "the results do not suffice"
 _UNPLANNABLE = (BudgetError, BackendError, RoutingError)
 
 
@@ -59,15 +60,18 @@ class _PlannedWork:
         self._fresh: list[str] = []  # the results that the model has not been told yet
 
     async def run(self) -> StepResult:
-        await self._round(self._write)
-        left = self._planning.max_replans if self._reader.steps else 0
+        if self._planning.asked:
+            left = 1 + self._planning.max_replans  # the first plan comes as a further one would
+        else:
+            await self._round(self._write)
+            left = self._planning.max_replans if self._reader.steps else 0
         while True:
             result = await self._join(may_replan=left > 0)
             further = self._further(result.text) if left else None
             if further is None:
                 return result
             left = left - 1 if further else 0  # what cannot be run is not worth another try
-            self._job.emit(Replanned(_needs(further), "the results do not suffice"))
+            self._job.emit(Replanned(_needs(further), _ASKED if self._has_offer else _SHORT))
             self._messages = result.messages[:-1]  # the calls of the plan take its place
             await self._round(_given(further))
 
@@ -153,7 +157,7 @@ class _PlannedWork:
         """Answer from the results, or say in the form of a plan what else is to be done."""
         job, check, notes = self._job, self._job.check, self._findings()
         if may_replan:
-            notes += [replan_prompt()]
+            notes += [offer_prompt() if self._has_offer else replan_prompt()]
             job = replace(job, output_schema=None, check=lambda text: () if self._is_plan(text) else check(text))
         elif self._refuses_plans:
             job = replace(job, check=lambda text: (_NO_PLAN,) if self._is_plan(text) else check(text))
@@ -162,9 +166,14 @@ class _PlannedWork:
         return await run_tool_loop(job, self._step.id, self._step.task, self._messages)
 
     @property
+    def _has_offer(self) -> bool:
+        """Whether a plan may still be asked for: nothing of one has run."""
+        return self._planning.asked and not self._results
+
+    @property
     def _refuses_plans(self) -> bool:
         """Whether steps are no answer: further ones were asked for before, and no schema may want such a text."""
-        asked = self._planning.max_replans > 0 and bool(self._reader.steps)
+        asked = (self._planning.asked or self._planning.max_replans > 0) and bool(self._reader.steps)
         return asked and self._job.output_schema is None
 
     def _findings(self) -> list[str]:

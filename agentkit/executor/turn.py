@@ -179,7 +179,7 @@ def _why_not(job: Job, model: str) -> str:
     """Say why a model that could be paid for is not called."""
     if len(job.tools) and not job.backends[model].card.capabilities.tools:
         return "it cannot call tools and the agent has some; take another model, or leave the tools out"
-    return "the router ruled it out"
+    return "the router ruled it out: it does not name the model, or a limit of its preferences forbids it"
 
 
 async def _room(job: Job, bounds: Mapping[str, Cost]) -> None:

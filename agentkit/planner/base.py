@@ -65,7 +65,7 @@ class Plan:
     """
 
     steps: tuple[Step, ...]
-    reason: str
+    reason: str = "a plan that was given"
     concurrency: int | None = None
 
     def __post_init__(self) -> None:

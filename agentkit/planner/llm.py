@@ -33,7 +33,7 @@ STEP_TOKENS = 30
 OUTPUT_RATIO = 4
 _LISTED = re.compile(r",|;|\?|\n|\band\b|\bor\b|\bthen\b", re.IGNORECASE)
 
-When = Literal["always", "pays"]
+When = Literal["always", "pays", "asked"]
 
 FORM: Final = """\
 Write one JSON object a line and nothing else:
@@ -48,11 +48,12 @@ In place of a value {"$from": "a"} stands for the result of step a, and \
 class LLMPlanner:
     """Has one of the agent's models plan the tool calls, and runs them side by side.
 
-    `when` is `always`, or `pays` for tasks where a plan is likely to be cheaper than a tool loop. A plan has at
-    most `max_steps` steps and is gone on with at most `max_replans` times; `concurrency` steps run at a time, None
-    for all that are ready. With `refine` the first plan is run on stand-ins and shown to the model with what came
-    of it, that many times at most and until it writes the same again; only then does a step start. Raises
-    ConfigError for limits that make no sense.
+    `when` is `always`, `pays` for tasks where a plan is likely to be cheaper than a tool loop, or `asked`: a tool
+    loop whose model is told that it may write a plan instead of calling tools one by one. A plan has at most
+    `max_steps` steps and is gone on with at most `max_replans` times; `concurrency` steps run at a time, None for
+    all that are ready. With `refine` the first plan is run on stand-ins and shown to the model with what came of
+    it, that many times at most and until it writes the same again; only then does a step start (a plan that was
+    asked for runs as it is). Raises ConfigError for limits that make no sense.
     """
 
     when: When = "always"
@@ -73,10 +74,12 @@ class LLMPlanner:
             return Plan((Step("main", task),), "one tool loop: there is no tool to plan with")
         if self.when == "pays" and not pays(task, selection.cost["tokens"]):
             return Plan((Step("main", task),), "one tool loop: a plan would cost more")
-        return Plan((Step("main", task, planning=self._planning()),), "a model plans the steps")
+        reason = "one tool loop, which may plan" if self.when == "asked" else "a model plans the steps"
+        return Plan((Step("main", task, planning=self._planning()),), reason)
 
     def _planning(self) -> Planning:
-        return Planning(self.max_replans, self.max_steps, self.concurrency, self.on_failure, self.refine)
+        asked = self.when == "asked"
+        return Planning(self.max_replans, self.max_steps, self.concurrency, self.on_failure, self.refine, asked)
 
 
 def pays(task: str, prompt_tokens: int) -> bool:
@@ -110,6 +113,14 @@ def refining_prompt(task: str, tools: Registry, planning: Planning, plan: str, f
     return (
         f"{planning_prompt(task, tools, planning)}\n\nThis is the plan so far:\n{plan}\nIt was run on stand-ins:\n"
         f"{listed}\nIf nothing is to be improved write it as it is, else write the whole plan anew, better."
+    )
+
+
+def offer_prompt() -> str:
+    """Return what the model is told that may plan and need not."""
+    return (
+        "Use the tools as you need them. Where the task takes several calls that do not need each other you may "
+        f"plan them at once instead, and they run side by side. {FORM}"
     )
 
 

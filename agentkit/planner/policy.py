@@ -30,13 +30,17 @@ class OnFailure:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How a model plans: limits, revisions before it runs, and what becomes of a step that fails."""
+    """How a model plans: limits, revisions before it runs, and what becomes of a step that fails.
+
+    With `asked` it plans only if it wants to: it is told how, and works in a tool loop otherwise.
+    """
 
     max_replans: int = 1
     max_steps: int = 32
     concurrency: int | None = None
     on_failure: OnFailure = field(default_factory=lambda: OnFailure("isolate"))
     refine: int = 0
+    asked: bool = False
 
     def __post_init__(self) -> None:
         if self.refine < 0:

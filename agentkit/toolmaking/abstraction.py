@@ -8,7 +8,7 @@ same types and which give the same on all inputs that either was tried on (CRAFT
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from agentkit.toolmaking.maker import Assignment, Maker, check
 from agentkit.toolmaking.prompts import abstracting_prompt
 from agentkit.toolmaking.proposal import Proposal
 from agentkit.tools.sandbox import Sandbox
+from agentkit.trace import Event
 
 LEAST_SHARED = 2
 """Inputs on which two functions must give the same: on a single one many do."""
@@ -45,12 +46,14 @@ async def distil(solutions: Sequence[Solution], maker: Maker, scope: Scope) -> t
             made = await maker.settle(Assignment("solution", (solution.example,), 1), prompt, scope)
             if made is not None:
                 found.append(replace(made, family=Proposal.read(made.code).name))
-        return await without_duplicates(found, maker.sandbox, scope)
+        return await without_duplicates(found, maker.sandbox, scope, maker.emit)
     except BudgetError:  # what was made is paid for; by name it can be told apart for nothing
         return _shortest(found, [Proposal.read(made.code).shape for made in found])
 
 
-async def without_duplicates(tools: Iterable[MadeTool], sandbox: Sandbox, scope: Scope) -> tuple[MadeTool, ...]:
+async def without_duplicates(
+    tools: Iterable[MadeTool], sandbox: Sandbox, scope: Scope, emit: Callable[[Event], None] = lambda event: None
+) -> tuple[MadeTool, ...]:
     """Return the shortest of `tools` that are the same by name and arity, or by what they do; `scope` pays."""
     given = list(tools)
     named = _shortest(given, [Proposal.read(made.code).shape for made in given])
@@ -59,12 +62,16 @@ async def without_duplicates(tools: Iterable[MadeTool], sandbox: Sandbox, scope:
         alike.setdefault(_kinds(made), []).append(made)
     kept: set[MadeTool] = set()
     for group in alike.values():
-        kept.update(_shortest(group, await _behaviours(group, given, sandbox, scope)))
+        kept.update(_shortest(group, await _behaviours(group, given, sandbox, scope, emit)))
     return tuple(made for made in named if made in kept)
 
 
 async def _behaviours(
-    group: Sequence[MadeTool], given: Sequence[MadeTool], sandbox: Sandbox, scope: Scope
+    group: Sequence[MadeTool],
+    given: Sequence[MadeTool],
+    sandbox: Sandbox,
+    scope: Scope,
+    emit: Callable[[Event], None],
 ) -> list[object]:
     """Return by tool what it gives on the inputs of all of `given` that are called alike."""
     if len(group) < 2:
@@ -79,7 +86,7 @@ async def _behaviours(
         proposal = Proposal.read(made.code)
         names = [parameter.name for parameter in proposal.parameters]
         calls = [json.dumps(dict(zip(names, row, strict=True))) for row in inputs]
-        came = await check(sandbox, proposal, calls, scope)
+        came = await check(sandbox, proposal, calls, scope, emit)
         whole = not any(result.failed for result in came)
         found.append(tuple(result.text for result in came) if whole else made.digest)
     return found

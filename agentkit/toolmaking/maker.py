@@ -27,7 +27,7 @@ from agentkit.toolmaking.prompts import calling_prompt, proposing_prompt, revisi
 from agentkit.toolmaking.proposal import Proposal
 from agentkit.tools import Tool, parse_arguments
 from agentkit.tools.sandbox import Sandbox
-from agentkit.trace import Event, Failed, Verified
+from agentkit.trace import Event, Failed, Reserved, Verified, ended
 
 CHECK = Cost({"tool_calls": 1, "tool_calls[check_tool]": 1})
 """What one run of the tests is charged with: it takes no model."""
@@ -176,7 +176,7 @@ class Maker:
             calls = calls or await self._calls(proposal, tool, tasks, scope)
         except ValueError as error:
             return Draft(said, proposal, problems=(str(error),))
-        came = await check(self.sandbox, proposal, calls, scope)
+        came = await check(self.sandbox, proposal, calls, scope, self.emit)
         return Draft(said, proposal, calls, self._problems(assignment, came))
 
     async def _calls(self, proposal: Proposal, tool: Tool, tasks: Sequence[str], scope: Scope) -> tuple[str, ...]:
@@ -207,13 +207,17 @@ class Maker:
         return reply.text if reply.status == "complete" else None
 
 
-async def check(sandbox: Sandbox, proposal: Proposal, calls: Sequence[str], scope: Scope) -> list[Came]:
+async def check(
+    sandbox: Sandbox, proposal: Proposal, calls: Sequence[str], scope: Scope, emit: Callable[[Event], None]
+) -> list[Came]:
     """Run `calls`, the JSON of their arguments, on the proposal; charged as one call of `check_tool`."""
     hold = await scope.reserve(CHECK, what="tool:check_tool", dispatch=True)
+    emit(Reserved(hold.id, hold.what, hold.held, dispatched=True))
     try:
         return await run_calls(sandbox, proposal.code, proposal.name, [_arguments(call) for call in calls])
     finally:
-        await hold.settle(CHECK)
+        for event in ended(await hold.settle(CHECK)):
+            emit(event)
 
 
 def _arguments(call: str) -> Mapping[str, Any]:

@@ -133,7 +133,10 @@ class ToolMaking:
         expected = self.store.making_price()
         if expected is None:
             prompt = proposing_prompt(family.examples[:SHOWN])
-            expected = EXPECTED_CALLS * self._model.minimum(prompt)["usd"]
+            try:
+                expected = EXPECTED_CALLS * self._model.minimum(prompt)["usd"]
+            except UNMAKABLE as error:
+                return f"what a making costs cannot be said: {error}"
         if economics.direct < expected:
             spent, price = economics.direct / 1e9, expected / 1e9
             return f"direct answers have cost ${spent:.6f} so far, a making is expected to cost ${price:.6f}"

@@ -1,7 +1,8 @@
 """Quality while a new model is tried that is known by its card alone, on recorded outcomes.
 
 Each model of a table in turn is the newcomer: the estimator is fitted on half the queries without it, and the
-other half comes one by one, each answered by one call, for the best expected quality. Three rules:
+other half comes one by one, each answered by the model of the best expected quality, and by the next one where a
+reply does not validate. Three rules:
 
 - `never`: the known models only, which is the router in use;
 - `trusting`: the newcomer is believed to be what its card promises;
@@ -23,7 +24,7 @@ from agentkit.evals.benches.rules_latency import Parts
 from agentkit.evals.public_data import required_folder
 from agentkit.evals.replay.tables import prepare
 from agentkit.evals.statistics import bootstrap_mean
-from agentkit.routers import Call, Decision, Outcome, Query, Router, Stop, UtilityRouter
+from agentkit.routers import Call, Decision, Outcome, Query, Router, UtilityRouter
 from agentkit.routers.conservative import ConservativeRouter
 from agentkit.routers.estimators import OutcomeTable, fit_estimator
 from agentkit.routers.estimators.recorded import Stage, play
@@ -37,7 +38,7 @@ _HEADS = ("linear", "clusters")
 
 
 class _Watched:
-    """Keeps what the balance of a conservative router was, and takes the first reply."""
+    """Keeps what the balance of a conservative router was, and counts its trials."""
 
     def __init__(self, router: ConservativeRouter) -> None:
         self.router, self.least, self.trials = router, math.inf, 0
@@ -60,8 +61,6 @@ class _Without:
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
     ) -> Decision:
-        if seen:
-            return Stop(0, "one call")
         usual = [card for card in candidates if card.name != self._newcomer]
         return self._router.next(query, usual, seen, view)
 
@@ -105,11 +104,9 @@ def _tried(train: OutcomeTable, test: OutcomeTable, newcomer: str) -> tuple[dict
     estimator = fit_estimator(known, heads=_HEADS).estimator
     estimator.remembered = len(test.items)
     stage = Stage.of(test)
-    score_of = {
-        query.text: scores.get(newcomer, 0.0) for query, scores in zip(stage.queries, stage.scores, strict=True)
-    }
+    scores_of = {query.text: scores for query, scores in zip(stage.queries, stage.scores, strict=True)}
     usual = UtilityRouter(estimator)
-    judge: Callable[[Query, Outcome], float] = lambda query, outcome: score_of[query.text]  # noqa: E731
+    judge: Callable[[Query, Outcome], float] = lambda query, outcome: scores_of[query.text][outcome.model]  # noqa: E731
     watched = _Watched(ConservativeRouter(usual, estimator, {newcomer}, judge, most_loss=MOST_LOSS))
     routers: dict[str, Router] = {
         "never": _Without(usual, newcomer),

@@ -10,6 +10,8 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from agentkit.agent import Agent
+from agentkit.backends.base import bound_of
 from agentkit.backends.concurrency import Concurrency
 from agentkit.backends.fake import ScriptedBackend
 from agentkit.backends.guarded import Guarded
@@ -113,3 +115,22 @@ def test_endpoints_have_names_of_their_own() -> None:
     for endpoints in ([], [endpoint("a"), endpoint("a")]):
         with pytest.raises(ConfigError, match="each with its own name"):
             Pool("m", endpoints)
+
+
+def stated(name: str, usd: str | None, price: str | None = None) -> ScriptedBackend:
+    return ScriptedBackend("x", card=card(name, price, usd_per_call=None if usd is None else Decimal(usd)))
+
+
+def test_what_endpoints_state_bounds_the_pool_as_their_prices_do() -> None:
+    cheap, dear = stated("a", "0.01"), stated("b", "0.05")
+    assert bound_of(Pool("m", [cheap, dear]), REQUEST).at(50)["usd"] == 50_000_000
+    million = stated("c", None, "1000000")  # a token costs a dollar
+    mixed = bound_of(Pool("m", [cheap, million]), REQUEST)
+    assert mixed.at(50) == million.bound(REQUEST).at(50)
+    assert not bound_of(Pool("m", [cheap, stated("d", None)]), REQUEST).priced
+
+
+async def test_the_final_answer_of_a_pool_is_held_at_what_its_dearest_endpoint_states() -> None:
+    pool = Pool("m", [stated("a", "0.01"), stated("b", "0.05")])
+    answer = await Agent(pool).run("hello", budget="usd=0.04")
+    assert answer.status == "infeasible"

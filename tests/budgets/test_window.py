@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agentkit.budgets import Ledger
-from agentkit.costs import Cost
+from agentkit.costs import Budget, Cost
 from agentkit.errors import BudgetExceeded, ConfigError
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +91,16 @@ def test_a_window_needs_a_name_and_a_limit(ledger: Ledger) -> None:
     ledger.window("user-42", day=DAY)
     with pytest.raises(ConfigError, match="never change"):
         ledger.window("user-42", day=MONTH)
+
+
+def test_what_is_no_limit_or_time_zone_says_what_one_is(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match=r"limits are a Budget such as Budget\(usd=5\), not 'usd=1'"):
+        ledger.window("user-42", day="usd=1")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"a time zone such as ZoneInfo\('Europe/Berlin'\), not 'Europe/Berlin'"):
+        ledger.window("user-42", day=Budget(usd=1), tz="Europe/Berlin")  # type: ignore[arg-type]
+
+
+def test_other_limits_of_a_scope_are_told_in_dollars(ledger: Ledger) -> None:
+    ledger.scope("app", limits=Budget(usd="2.5", requests=3))
+    with pytest.raises(ConfigError, match="limits requests=3,usd=2.5, not usd=0.1;"):
+        ledger.scope("app", limits=Budget(usd="0.1"))

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from agentkit.cli.progress import Progress
 from agentkit.costs import Cost
-from agentkit.trace import Event, RunStarted, Settled, Stamped, ToolStarted
+from agentkit.trace import Composed, Event, RunStarted, Settled, Stamped, ToolStarted
 
 SHOW_CURSOR = "\x1b[?25h"
 
@@ -27,3 +27,12 @@ def test_a_terminal_has_a_spinner_with_what_is_left_and_gets_its_cursor_back() -
     assert "$0.0006 · 28 seconds left" in written.getvalue()
     assert "…" in written.getvalue()
     assert written.getvalue().count(SHOW_CURSOR) == 1
+
+
+def test_a_model_that_a_run_goes_without_is_named_with_the_reason() -> None:
+    written = StringIO()
+    reasons = {"model:m": "everything fits the budget", "model:n": "its price is unknown", "tool:t": "never mind"}
+    Progress(Console(file=written)).write(
+        Stamped("run-1", 0, 100.0, "run-1", Composed(("model:m",), reasons, 0.9, ""))
+    )
+    assert written.getvalue() == "compose without model:n: its price is unknown\n"

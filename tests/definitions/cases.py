@@ -44,7 +44,7 @@ SHAPE = {
     "include_of_a_number": ("2:11", "include[0] should be the name of a file"),
     "infinite_budget": ("7:14", "budgets.default.seconds should be a finite number"),
     "instructions_is_list": ("7:19", "agents.main.instructions should be text"),
-    "key_of_another_backend": ("6:5", "unknown key 'api_version' in models.small; choose from price, quality"),
+    "key_of_another_backend": ("6:5", "key 'api_version' in models.small; choose from price, usd_per_call"),
     "limit_zero": ("6:23", "models.small.timeouts.total should be greater than 0"),
     "list_wanted": ("7:12", "agents.main.tools should be a list"),
     "map_wanted": ("2:9", "models should be a map"),

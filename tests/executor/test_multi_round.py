@@ -167,6 +167,13 @@ async def test_a_fuser_merges_what_differs_or_the_vote_decides(fused: Reply, tex
     assert answer.spent["usd"] >= sum(model.billed["usd"] for model in models)  # a call that broke: in full
 
 
+async def test_a_fuser_that_is_no_model_is_named_and_the_vote_decides() -> None:
+    models = panel(a="4", b="5")
+    answer = await agent(models, tools=(), router=FusionRouter(["a", "b"], "jugde")).run("2 + 2?")
+    last = [stamped.event for stamped in answer.trace if isinstance(stamped.event, Routed)][-1]
+    assert answer.text == "4" and last.reason.startswith("the vote decides: 'jugde', which merges, is no model")
+
+
 async def test_there_is_nothing_to_merge_where_all_agree() -> None:
     models = panel(a="4", b="The answer is 4", judge="never asked")
     assert (await agent(models, tools=(), router=FusionRouter(["a", "b"], "judge")).run("2 + 2?")).text == "4"

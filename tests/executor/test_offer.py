@@ -7,8 +7,8 @@ import pytest
 
 from agentkit import Agent, Budget
 from agentkit.backends import ScriptedBackend
+from agentkit.backends.base import bound_of
 from agentkit.errors import UnboundedCost
-from agentkit.executor.offer import bound_of
 from agentkit.messages import user
 from agentkit.types import ModelCard, Request
 from agentkit.usage import Price, Unbounded

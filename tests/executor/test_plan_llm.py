@@ -310,3 +310,20 @@ async def test_a_revision_that_cannot_run_leaves_the_plan_as_it_was(second: str 
     planner = LLMPlanner(refine=3, max_replans=0)
     answer = await Agent(ScriptedBackend(reply), tools=[price, total], planner=planner).run(TASK, budget="usd=1")
     assert answer.text == "70 dollars." and answer.spent["tool_calls"] == 3
+
+
+async def test_a_model_asks_for_a_plan_or_does_not() -> None:
+    planner = LLMPlanner(when="asked", max_replans=0)
+    answer, backend = await ask(PLAN, last_text, planner=planner)
+    assert answer.text == "70" and answer.spent["requests"] == 2 and answer.spent["tool_calls"] == 3
+    first, joined = backend.requests
+    assert first.tools and "you may plan" in first.messages[-1].text  # a tool loop that has been told how
+    assert [m.role for m in joined.messages[-4:]] == ["tool", "tool", "assistant", "tool"]
+    (event,) = [s.event for s in answer.trace if isinstance(s.event, Replanned)]
+    assert event.reason == "the model asked for a plan"
+
+    loop, backend = await ask(calls(("price", {"item": "lamp"})), "30", planner=planner)
+    assert loop.text == "30" and len(backend.requests) == 2 and not loop.spent["tool_calls"] > 1
+
+    again, _ = await ask(PLAN, PLAN, planner=planner)  # one plan was allowed, and a second is no answer
+    assert again.status == "degraded" and again.spent["tool_calls"] == 3

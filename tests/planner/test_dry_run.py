@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -13,7 +14,10 @@ from agentkit.costs import Budget, Cost, nano_usd
 from agentkit.planner import FixedPlanner, OnFailure, Plan, Ref, Step, ToolUse
 from agentkit.planner.dry_run import DryRun, dry_run
 from agentkit.planner.plan_text import read_plan, written
+from agentkit.toolmaking import ToolMaking
 from agentkit.tools import Registry, Tool, tool
+from agentkit.tools.index import ToolSearch
+from agentkit.tools.sandbox import Sandbox
 from agentkit.types import ToolSpec
 
 
@@ -173,6 +177,18 @@ def test_a_quote_has_the_fixed_plan_and_its_hard_maximum() -> None:
     short = agent.quote("Ship it.", budget="usd=0.003,tool_calls=1")
     assert short.maximum["usd"] == 3_000_000 and len(short.problems) == 3
     assert "a final answer take $0.003" in short.problems[1] and "take 2 of 1 tool_calls" in short.problems[2]
+
+
+def test_what_is_spent_beside_the_steps_of_a_plan_has_no_maximum(tmp_path: Path) -> None:
+    plan, other = Plan((Step("a", "Ship it."),), "test"), Agent(ScriptedBackend("unused"), name="other")
+    making = ToolMaking(other, (), tmp_path, sandbox=Sandbox("process"))
+    for options in (
+        {"handoffs": [other]},
+        {"tool_making": making},
+        {"tool_search": ToolSearch(1, model=ScriptedBackend("unused"))},
+    ):
+        agent = Agent(ScriptedBackend("unused"), planner=FixedPlanner(plan), **options)
+        assert "usd" not in agent.quote("Ship it.", budget=Budget.unlimited()).maximum
 
 
 def test_the_text_of_a_plan_is_quoted_too() -> None:

@@ -9,14 +9,18 @@ import anyio
 import pytest
 
 from agentkit import Agent
+from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger
 from agentkit.costs import nano_usd
 from agentkit.errors import BackendUnavailable, ConfigError
-from agentkit.toolmaking import Economics, ToolStore
+from agentkit.toolmaking import Economics, ToolMaking, ToolStore
 from agentkit.tools import tool
-from agentkit.trace import Composed, Verified
-from tests.scenario import check_answer, check_books
-from tests.toolmaking.workshop import CALLS, REMEMBERS, RIGHT, WORDS, WRONG, task, workshop
+from agentkit.tools.policy import Policy, Rule
+from agentkit.trace import Composed, Settled, Verified
+from agentkit.types import Request
+from agentkit.usage import Unbounded
+from tests.scenario import card, check_answer, check_books
+from tests.toolmaking.workshop import BOX, CALLS, FAMILY, REMEMBERS, RIGHT, WORDS, WRONG, task, workshop
 
 UNLIMITED = "usd=1"
 
@@ -50,6 +54,8 @@ def test_everything_is_in_the_books_of_the_run(tmp_path: Path) -> None:
         assert Counter(receipt.what for receipt in answer.receipts if receipt.state == "settled") == {
             "model:strong": 3, "tool:check_tool": 2, "model:cheap": 2, "tool:backwards": 1,
         }  # fmt: skip
+        told = {entry.event.hold for entry in answer.trace if isinstance(entry.event, Settled)}
+        assert {receipt.id for receipt in answer.receipts if receipt.what == "tool:check_tool"} <= told
         drafts = [entry.event for entry in answer.trace if isinstance(entry.event, Verified)]
         assert [bool(draft.problems) for draft in drafts if draft.step == "make:reversing"] == [True, False]
         (composed,) = (entry.event for entry in answer.trace if isinstance(entry.event, Composed))
@@ -199,3 +205,33 @@ def test_time_for_a_making_is_a_share_too(tmp_path: Path) -> None:
     strong.delay = 5.0
     answer = agent.run_sync(task("planet"), budget="usd=1,seconds=6")
     assert answer.status == "complete" and answer.text.endswith("unsure")
+
+
+def test_a_making_that_nothing_bounds_is_not_begun(tmp_path: Path) -> None:
+    class Searching(ScriptedBackend):
+        def bound(self, request: Request) -> Unbounded:  # type: ignore[override]
+            return Unbounded("its provider bills for searches")
+
+    agent, _, strong = workshop(tmp_path, when="pays")
+    smith = Agent(Searching("never", card=card("strong")), name="smith")
+    agent.tool_making = ToolMaking(smith, (FAMILY,), tmp_path, sandbox=BOX)
+    answer = agent.run_sync(task("planet"), budget=UNLIMITED)
+    assert answer.status == "complete" and not strong.requests
+    assert answer.tool_making and "bills for searches" in answer.tool_making.reason
+
+
+def test_the_makers_tools_are_held_to_the_policy_of_the_run(tmp_path: Path) -> None:
+    published: list[str] = []
+
+    @tool
+    async def publish(text: str) -> str:
+        "Publish."
+        published.append(text)
+        return "published"
+
+    agent, _, strong = workshop(tmp_path, calls(("publish", {"text": "x"})), RIGHT, CALLS)
+    smith = Agent(strong, name="smith", tools=[publish])
+    agent.tool_making = ToolMaking(smith, (FAMILY,), tmp_path, when="always", sandbox=BOX)
+    agent.policy = Policy({"publish": Rule("write", max_calls=0), "backwards": Rule("read")})
+    answer = agent.run_sync(task("planet"), budget=UNLIMITED)
+    assert answer.text == "tenalp" and not published

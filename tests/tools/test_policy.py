@@ -1,6 +1,7 @@
 """What a policy admits in a run: effects, arguments, approvals, limits, and what untrusted text forbids."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -257,3 +258,37 @@ async def test_argument_rules(rule: ArgumentRule, good: list[Any], bad: list[Any
 async def test_a_pattern_that_cannot_be_read() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         ArgumentRule(pattern="(")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"cancl": Rule("money", approval=True)}, "none for 'cancel'; did you mean 'cancel'"),
+        ({"cancel": Rule(arguments={"ordr": ArgumentRule(most=9)})}, "'ordr' that 'cancel' does not take"),
+        ({"can*": Rule(arguments={"amount": ArgumentRule(most=9)})}, "there are 'order', 'why'"),
+    ],
+)
+async def test_a_misspelled_rule_is_refused_before_anything_runs(rules: dict[str, Rule], words: str) -> None:
+    model = ScriptedBackend([calls(("cancel", {"order": 99})), "Done."])
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        await Agent(model, tools=[cancel], policy=Policy(rules)).run("Cancel order 99.")
+    assert not done and not model.billed
+
+
+def test_rules_for_tools_that_are_not_there_are_fine_where_several_agents_share_a_policy() -> None:
+    shared = Policy({"cancel": Rule(arguments={"why": ArgumentRule(pattern="[a-z]+")}), "pay": Rule("money")})
+    shared.check([cancel.spec])
+    shared.check([look_up.spec])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        (Rule, {"effect": "reed"}, "an effect is one of read, write, money, exec, net, not 'reed'"),
+        (Rule, {"after_untrusted": "maybe"}, "after_untrusted is one of deny, ask, asked, allow, not 'maybe'"),
+        (ArgumentRule, {"most": "100"}, "most of an argument is a number such as 100, not '100'"),
+    ],
+)
+def test_what_a_rule_cannot_be_is_refused(kind: Callable[..., object], given: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        kind(**given)

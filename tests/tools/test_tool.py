@@ -70,9 +70,10 @@ def test_cost_hints(hint: dict[str, Any], cost: Cost) -> None:
         ({"tokens": 1.5}, "tool 'weather': cost .*tokens must be an integer"),
         ({"tool_calls": 1}, "tool 'weather': .*leave tool_calls out"),
         ({"tool_calls[weather]": 1}, "tool 'weather': .*leave tool_calls out"),
+        (0.001, "tool 'weather': a cost is amounts such as .*, not 0.001"),
     ],
 )
-def test_cost_hints_that_cannot_be_read(hint: dict[str, Any], message: str) -> None:
+def test_cost_hints_that_cannot_be_read(hint: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         tool(cost=hint)(weather)
 

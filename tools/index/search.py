@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,19 +14,19 @@ from agentkit.tools.index.fused import FusedIndex
 from agentkit.tools.index.lexical import LexicalIndex
 from agentkit.tools.registry import Registry
 from agentkit.tools.tool import Tool
+from agentkit.trace import Failed
 
 if TYPE_CHECKING:
     from agentkit.backends.base import Backend
     from agentkit.backends.embeddings import Embedder
-    from agentkit.tools.index.assistant import Assistant
+    from agentkit.tools.index.assistant import Assistant, Emit
 
 By = Literal["words", "both"]
-Note = Callable[[str], None]
-"""Takes what could not be done, in a sentence."""
 
 TOP = 16
 SHARE = 0.25
 """Part of what is free that the calls of a search may take: the rest is for the work."""
+_SEARCH = "tool_search"
 _SEEN = 2
 """Times `top`: what a model looks at to rank it."""
 
@@ -65,8 +65,13 @@ class ToolSearch:
         self._model, self._cache = model, None if cache is None else Path(cache)
         self._assistant: Assistant | None = None
 
+    @property
+    def spends(self) -> bool:
+        """Whether a search may cost something."""
+        return self._model is not None or self.by == "both"
+
     async def shortlist(
-        self, tools: Sequence[Tool], need: str, scope: Scope, note: Note = lambda why: None
+        self, tools: Sequence[Tool], need: str, scope: Scope, emit: Emit = lambda event: None
     ) -> tuple[Tool, ...]:
         """Return the tools to offer for `need`, in the order they have; what the search costs `scope` pays.
 
@@ -78,44 +83,44 @@ class ToolSearch:
         if len(offered) <= self.top:
             return offered
         async with scope.share(_part(scope)) as share:
-            for tool in await self._ranked(offered, need, share, note):
+            for tool in await self._ranked(offered, need, share, emit):
                 if len(kept) < self.top:
                     kept[tool.name] = None
         return tuple(tool for tool in offered if tool.name in kept)
 
-    async def _ranked(self, tools: tuple[Tool, ...], need: str, scope: Scope, note: Note) -> list[Tool]:
+    async def _ranked(self, tools: tuple[Tool, ...], need: str, scope: Scope, emit: Emit) -> list[Tool]:
         """Return tools, best first, at least `top` of them."""
         assistant, documents = self._helper(), tools
         if assistant is None:
-            return await self._found(tools, documents, need, self.top, scope, note)
+            return await self._found(tools, documents, need, self.top, scope, emit)
         try:
-            await assistant.describe(tools, scope)
+            await assistant.describe(tools, scope, emit)
         except (BackendError, BudgetError) as error:
-            note(f"{error}; searching with what is known of the tools")
+            emit(Failed(_SEARCH, f"{error}; searching with what is known of the tools"))
         documents = tuple(map(assistant.document, tools))
         try:
-            need = "\n".join((need, *await assistant.needs(need, scope)))  # line by line, as parts are
+            need = "\n".join((need, *await assistant.needs(need, scope, emit)))  # line by line, as parts are
         except (BackendError, BudgetError) as error:
-            note(f"{error}; searching for the task as it is")
-        found = await self._found(tools, documents, need, _SEEN * self.top, scope, note)
+            emit(Failed(_SEARCH, f"{error}; searching for the task as it is"))
+        found = await self._found(tools, documents, need, _SEEN * self.top, scope, emit)
         try:
-            first, missing = await assistant.ranking(need, found, scope)
+            first, missing = await assistant.ranking(need, found, scope, emit)
         except (BackendError, BudgetError) as error:
-            note(f"{error}; the search ranks by itself")
+            emit(Failed(_SEARCH, f"{error}; the search ranks by itself"))
             return found
         if missing:
-            extra = await self._found(tools, documents, missing, self.top, scope, note)
+            extra = await self._found(tools, documents, missing, self.top, scope, emit)
             found = [*extra[: max(1, self.top // 4)], *found]
         return list(dict.fromkeys((*first, *found)))
 
     async def _found(
-        self, tools: tuple[Tool, ...], documents: tuple[Tool, ...], need: str, k: int, scope: Scope, note: Note
+        self, tools: tuple[Tool, ...], documents: tuple[Tool, ...], need: str, k: int, scope: Scope, emit: Emit
     ) -> list[Tool]:
         by_name = {tool.name: tool for tool in tools}
         try:
             hits = await self._index(documents).search(need, k, scope)
         except (BackendError, BudgetError) as error:  # of the embedder
-            note(f"{error}; searching by words")
+            emit(Failed(_SEARCH, f"{error}; searching by words"))
             hits = await self._finished(documents, LexicalIndex(documents)).search(need, k, scope)
         return [by_name[hit.item.name] for hit in hits]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from agentkit import Agent, Tool, tool
 from agentkit.backends.fake import Reply, ScriptedBackend
 from agentkit.budgets import Ledger
 from agentkit.costs import Cost
-from agentkit.errors import BackendUnavailable
+from agentkit.errors import BackendUnavailable, ConfigError
 from agentkit.tools.index import ToolSearch
-from agentkit.trace import Failed
+from agentkit.trace import Charged, Event, Failed, Settled
 from agentkit.types import Request
-from tests.scenario import check_books
+from tests.scenario import card, check_books
 
 pytestmark = pytest.mark.anyio
 
@@ -46,12 +47,12 @@ class Helper:
 
 
 async def found(search: ToolSearch, need: str = "Is it raining?", limits: Cost | None = None) -> list[str]:
-    notes: list[str] = []
+    events: list[Event] = []
     with Ledger.open() as ledger:
         scope = ledger.scope("search", limits=limits or Cost(tokens=100_000))
-        tools = await search.shortlist(TOOLS, need, scope, notes.append)
+        tools = await search.shortlist(TOOLS, need, scope, events.append)
         assert scope.view().held == Cost() and await ledger.verify() == []
-    return [*(tool.name for tool in tools), *notes]
+    return [*(tool.name for tool in tools), *(event.error for event in events if isinstance(event, Failed))]
 
 
 async def test_a_tool_is_found_by_what_it_is_asked_for() -> None:
@@ -97,6 +98,24 @@ async def test_tools_are_described_once_and_over_runs_by_a_file(tmp_path: Path) 
     assert helper.asked.count("documents") == 1
 
 
+async def test_the_file_of_a_search_is_made_where_it_is_wanted_and_not_taken_for_another(tmp_path: Path) -> None:
+    helper, file = Helper(), tmp_path / "new/tools.json"
+    await found(ToolSearch(1, model=helper.backend, cache=file))
+    assert [path.name for path in file.parent.iterdir()] == ["tools.json"]
+    file.write_text("{half")
+    with pytest.raises(ConfigError, match="is not what a tool search keeps"):
+        await found(ToolSearch(1, model=helper.backend, cache=file))
+
+
+async def test_a_model_without_a_price_is_paid_what_its_card_states() -> None:
+    helper = Helper(ranking={"tools": ["t1"]})
+    helper.backend.card = card("helper", None, usd_per_call=Decimal("0.01"))
+    with Ledger.open() as ledger:
+        scope = ledger.scope("search", limits=Cost(usd=1_000_000_000))
+        (tool,) = await ToolSearch(1, model=helper.backend).shortlist(TOOLS, "alpha beta", scope)
+        assert tool.name == "t1" and scope.view().spent["usd"] == 30_000_000
+
+
 async def test_the_run_pays_for_its_search_and_says_what_failed() -> None:
     helper = Helper(ranking=BackendUnavailable("helper", "down"))
     backend = ScriptedBackend("Done.")
@@ -107,4 +126,6 @@ async def test_the_run_pays_for_its_search_and_says_what_failed() -> None:
         await check_books(ledger, scope, backend, helper.backend)
     assert [spec.name for spec in backend.requests[0].tools] == ["t2"]
     failed = [stamped.event.error for stamped in answer.trace if isinstance(stamped.event, Failed)]
+    charged = [stamped.event.hold for stamped in answer.trace if isinstance(stamped.event, Settled | Charged)]
+    assert sorted(charged) == sorted(receipt.id for receipt in answer.receipts if receipt.charged)
     assert len(failed) == 1 and "ranks by itself" in failed[0]
