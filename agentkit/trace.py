@@ -77,12 +77,13 @@ class Composed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Routed(Event):
-    """The router decided: call `model`, or stop (`model` is empty)."""
+    """The router decided: call `model`, or stop (`model` is empty) with the reply of the model `answer`."""
 
     kind: ClassVar[str] = "route"
     step: str
     model: str
     reason: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 A run gives one lesson for each model that it called: what the model used, scaled to all turns of the run, and its
 score if that is known. Scores come only with a `verdict` on the answer: it is for the model whose reply the answer
 is, and a reply that did not validate then scores 0. Without one valid replies have no score, and to count but the
-others would make every model worse the more it is called. Where a turn has several valid replies, or the run was
-cut short and wrapped up, whose the answer is cannot be told. Runs of several steps teach nothing, since their
-steps have texts of their own.
+others would make every model worse the more it is called. Where the run was cut short and wrapped up the verdict
+is for nobody. Runs of several steps teach nothing, since their steps have texts of their own.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class _Called:
 
 @dataclass(slots=True)
 class _Run:
-    """A run as far as it has been read; `valid` are the authors of the latest turn's valid replies."""
+    """A run as far as it has been read; `answered_by` is whose reply the latest turn ended with."""
 
     task: str
     time: float
@@ -62,8 +61,7 @@ class _Run:
     turns: int = 0
     called: dict[str, _Called] = field(default_factory=dict)
     now: str = ""
-    ended: bool = False
-    valid: list[str] = field(default_factory=list)
+    answered_by: str = ""
     failed: bool = False
     left: dict[str, float] = field(default_factory=dict)
 
@@ -95,7 +93,7 @@ class RunReader:
         said = None
         if self._verdict is not None and row["status"] in ("complete", "degraded"):
             said = self._verdict(run.task, row["text"])
-        author = run.valid[0] if len(run.valid) == 1 and row["status"] == "complete" else ""
+        author = run.answered_by if row["status"] == "complete" else ""
         lessons = []
         for model, one in run.called.items():
             if not one.calls:
@@ -136,10 +134,8 @@ def read_lessons(path: str | Path, verdict: Verdict | None = None) -> Iterator[L
 
 def _route(run: _Run, row: Mapping[str, Any]) -> None:
     run.steps.add(row["step"])
-    if run.ended:
-        run.valid.clear()
-    run.now, run.ended = row["model"], not row["model"]
-    run.turns += run.ended
+    run.now, run.answered_by = row["model"], row.get("answer", "")  # which older traces do not tell
+    run.turns += not run.now
 
 
 def _leave(run: _Run, row: Mapping[str, Any]) -> None:
@@ -161,10 +157,7 @@ def _verify(run: _Run, row: Mapping[str, Any]) -> None:
     if one is None or row["model"] != run.now or failed:
         return
     one.calls += 1
-    if row["problems"]:
-        one.invalid = True
-    else:
-        run.valid.append(row["model"])
+    one.invalid = one.invalid or bool(row["problems"])
 
 
 def _fail(run: _Run, row: Mapping[str, Any]) -> None:

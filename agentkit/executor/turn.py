@@ -57,7 +57,8 @@ async def take_turn(
             seen.append(outcome)
             view = job.view()
             continue
-        job.emit(Routed(step, "", decision.reason))
+        answer = "" if decision.answer is None else seen[decision.answer].model
+        job.emit(Routed(step, "", decision.reason, answer))
         if decision.answer is not None:
             return _answer(job, seen[decision.answer], decision)
         if failure is not None:
