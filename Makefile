@@ -21,7 +21,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # The tests' tensors are tiny: one thread is the fastest, and kind to a shared machine.
 test nightly: export OMP_NUM_THREADS ?= 1
