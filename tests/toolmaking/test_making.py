@@ -13,6 +13,7 @@ from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.budgets import Ledger
 from agentkit.costs import nano_usd
 from agentkit.errors import BackendUnavailable, ConfigError
+from agentkit.evals.benches.virtual_time import run_virtually
 from agentkit.toolmaking import Economics, ToolMaking, ToolStore
 from agentkit.tools import tool
 from agentkit.tools.policy import Policy, Rule
@@ -212,7 +213,7 @@ def test_two_runs_at_once_make_one_tool(tmp_path: Path) -> None:
 def test_time_for_a_making_is_a_share_too(tmp_path: Path) -> None:
     agent, _, strong = workshop(tmp_path, RIGHT, CALLS, share=0.2)
     strong.delay = 5.0
-    answer = agent.run_sync(task("planet"), budget="usd=1,seconds=6")
+    answer = run_virtually(lambda: agent.run(task("planet"), budget="usd=1,seconds=6"))
     assert answer.status == "complete" and answer.text.endswith("unsure")
 
 

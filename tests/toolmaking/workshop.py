@@ -13,7 +13,7 @@ from agentkit.types import Request
 from tests.scenario import card
 
 WORDS = ("stone", "river", "cloud", "amber", "wheat")
-BOX = Sandbox("process", seconds=30)  # starting a process takes seconds on a busy machine
+BOX = Sandbox("process", seconds=60)  # starting a process takes seconds on a busy machine
 
 
 def task(word: str) -> str:

@@ -206,12 +206,12 @@ def test_any_text_gives_a_number_or_a_clear_error(text: str) -> None:
     ],
 )
 def test_no_expression_takes_long(expression: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()  # of the processor: what others take of it does not count
     try:
         assert len(evaluate(expression)) <= 1_000
     except ToolFailed:
         pass
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2  # a hundred times what the longest takes; without its limits, hours
 
 
 @pytest.mark.anyio

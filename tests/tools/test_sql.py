@@ -89,8 +89,8 @@ async def test_a_statement_that_takes_too_long_ends(path: Path) -> None:
 
 async def test_a_cancelled_statement_leaves_no_thread_at_work(path: Path) -> None:
     with anyio.move_on_after(0.1):
-        await ask(sql_tool(path, seconds=60), ENDLESS)
-    with anyio.fail_after(5):
+        await ask(sql_tool(path, seconds=600), ENDLESS)
+    with anyio.fail_after(60):
         while is_open(path):  # noqa: ASYNC110  # it has no event
             await anyio.sleep(0.01)
 
