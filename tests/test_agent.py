@@ -21,6 +21,7 @@ from agentkit.tools import Context, tool
 from agentkit.trace import Event, RunStarted, Stamped, TextDelta, ToolFinished
 from agentkit.types import Completion, Request
 from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, find_order
+from tests.virtual import in_virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +52,7 @@ async def test_stream_yields_typed_events_and_the_answer_last() -> None:
     assert [stamped.event for stamped in seen[-1].trace] == seen[:-1]
 
 
+@in_virtual_time
 async def test_leaving_a_stream_early_cancels_and_charges() -> None:
     backend = ScriptedBackend("word " * 500, bill="full", delay=0.05)
     with Ledger.open() as ledger, anyio.fail_after(5):  # the whole reply would take 25 s
@@ -198,7 +200,7 @@ async def test_a_child_takes_what_is_left_rather_than_wait_for_the_finish_line()
     inner = ScriptedBackend("word " * 30, card=card("inner"))
     child = agent(inner, tools=(), name="expert")
     outer = ScriptedBackend([calls(("expert", {"task": "What?"})), "Done."], card=card("outer"))
-    with anyio.fail_after(2):  # no deadline of its own: only the executor keeps it from waiting for ever
+    with anyio.fail_after(60):  # no deadline of its own: only the executor keeps it from waiting for ever
         answer = await agent(outer, tools=(child.as_tool(),)).run(TASK, budget=Budget(tokens=1_000))
     check_answer(answer)
     assert LEAST_OUTPUT <= inner.requests[0].max_output_tokens < DEFAULT_OUTPUT
@@ -229,7 +231,7 @@ async def spawn(children: int, tokens: int, url: str) -> Answer[str]:
         return "Done." if done else calls(("fan_out", {}))
 
     outer = ScriptedBackend(script, card=card("outer"))
-    with Ledger.open(url) as ledger, anyio.fail_after(20):
+    with Ledger.open(url) as ledger, anyio.fail_after(60):
         scope = ledger.scope("application", limits={"tokens": tokens})
         answer = await agent(outer, tools=(fan_out,)).run(TASK, budget=Budget(tokens=tokens), scope=scope)
         check_answer(answer)
@@ -317,6 +319,7 @@ async def test_a_task_is_text() -> None:
         await agent(ScriptedBackend("Hello.")).run(["Hello."])  # type: ignore[arg-type]
 
 
+@in_virtual_time
 async def test_a_metered_call_that_is_cut_short_is_charged_what_it_used() -> None:
     """The provider stops billing at the disconnect, and each delta says what it has billed by then."""
     backend = ScriptedBackend("word " * 500, delay=0.002, bill="streamed")

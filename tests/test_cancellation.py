@@ -25,7 +25,7 @@ from tests.scenario import TASK, find_order
 
 pytestmark = pytest.mark.anyio
 PRICE = Price(Decimal(1), Decimal(4))
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def play(request: Request) -> Completion | str:

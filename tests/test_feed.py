@@ -22,7 +22,7 @@ async def test_items_come_in_order_however_writer_and_reader_take_turns() -> Non
                 await anyio.lowlevel.checkpoint()
         feed.close()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(write)
             async for number in feed.read():
@@ -41,7 +41,7 @@ async def test_what_was_put_before_the_end_is_still_read() -> None:
 
 async def test_a_reader_that_waits_is_woken_by_the_end() -> None:
     feed: Feed[str] = Feed()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(_read_nothing, feed)
             await anyio.wait_all_tasks_blocked()

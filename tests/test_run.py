@@ -28,6 +28,7 @@ from agentkit.trace import Answered, Charged, Failed, Reserved, Settled, Voided
 from agentkit.types import Completion, Request
 from agentkit.usage import Bound
 from tests.scenario import ANSWER, TASK, WRAPPED, agent, card, check_answer, check_books, play, unanswered_calls
+from tests.virtual import in_virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +101,7 @@ async def test_a_model_that_fills_every_cap_never_overspends(limits: dict[str, i
         check_answer(answer)
 
 
+@in_virtual_time
 async def test_a_refusal_is_raised_when_that_is_asked_for() -> None:
     with pytest.raises(BudgetExceeded, match="0 tool_calls left"):
         await agent().run(TASK, budget=Budget(tool_calls=1, on_limit="raise"))
@@ -132,6 +134,7 @@ async def test_an_unpriced_model_is_not_taken_for_the_cheapest() -> None:
 
 
 # ---------------------------------------------------------------- time
+@in_virtual_time
 async def test_a_slow_model_leaves_time_for_the_wrap_up() -> None:
     def script(request: Request) -> str:
         return WRAPPED if "The budget is spent" in request.messages[-1].text else "word " * 1_000
@@ -146,6 +149,7 @@ async def test_a_slow_model_leaves_time_for_the_wrap_up() -> None:
         await check_books(ledger, scope, backend)
 
 
+@in_virtual_time
 async def test_a_slow_tool_is_cut_and_the_facts_before_it_are_kept() -> None:
     @tool
     async def wait() -> str:
@@ -162,6 +166,7 @@ async def test_a_slow_tool_is_cut_and_the_facts_before_it_are_kept() -> None:
     check_answer(answer)
 
 
+@in_virtual_time
 async def test_a_wrap_up_that_is_late_gives_way_to_what_is_known() -> None:
     backend = ScriptedBackend("word " * 1_000, delay=0.02)
     with anyio.fail_after(0.5):
@@ -378,7 +383,7 @@ class Fan:
 
 async def test_steps_side_by_side_have_shares_and_the_last_one_what_they_leave() -> None:
     backend = ScriptedBackend("Fine.")
-    with Ledger.open() as ledger, anyio.fail_after(5):
+    with Ledger.open() as ledger, anyio.fail_after(60):
         scope = ledger.scope("application")
         answer = await agent(backend, tools=(), planner=Fan()).run(TASK, budget=Budget(tokens=2_000), scope=scope)
         await check_books(ledger, scope, backend, exact=True)
@@ -387,6 +392,7 @@ async def test_steps_side_by_side_have_shares_and_the_last_one_what_they_leave()
     assert one == pytest.approx(1_875 / 3, rel=0.02) == two and last == DEFAULT_OUTPUT
 
 
+@in_virtual_time
 @pytest.mark.parametrize("tokens", [0, 60, 200, 600, 3_000])
 async def test_runs_that_share_an_application_scope_never_overspend_it(tokens: int) -> None:
     backend = ScriptedBackend(play)

@@ -13,6 +13,7 @@ from agentkit.backends import ScriptedBackend
 from agentkit.costs import Cost
 from agentkit.trace import Answered, Composed, Event, JsonlSink, RunStarted, Stamped, TextDelta, Trace
 from tests.scenario import TASK, agent
+from tests.virtual import in_virtual_time
 
 KINDS = set(
     "run plan replan compose route reserve dispatch extend settle void charge overrun retry delta tool verify "
@@ -100,6 +101,7 @@ async def test_a_real_run_on_disk(tmp_path: Path) -> None:
     assert len({row["run"] for row in rows}) == 1
 
 
+@in_virtual_time
 @pytest.mark.anyio
 async def test_a_cancelled_run_ends_its_trace_with_a_failure(tmp_path: Path) -> None:
     subject = Agent(ScriptedBackend("a long story " * 50, delay=0.05, bill="full"))

@@ -15,7 +15,7 @@ import anyio
 
 T = TypeVar("T")
 
-_THREADS = 20.0  # real seconds that are left to a thread when there is nothing but it to wait for
+_THREADS = 60.0  # real seconds that are left to a thread when there is nothing but it to wait for
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

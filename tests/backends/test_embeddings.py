@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ from agentkit.http import Timeouts
 from agentkit.types import ModelCard
 from agentkit.usage import Price
 from tests.backends.server import Conversation, raw
+from tests.patient import anyio_backend  # noqa: F401
 
 pytestmark = pytest.mark.anyio
 
@@ -192,19 +193,22 @@ async def test_a_call_that_was_turned_away_costs_a_request_and_nothing_else(scop
 async def test_whatever_fails_ends_on_time_and_the_books_hold(
     fault: Fault, provider: Provider, scope: Scope
 ) -> None:
-    provider.bill.clear()
-    provider.expect([fault])
-    limits = Timeouts(total=0.4 if fault.startswith("stall") else 10)  # a stall can only end by it
-    address = provider.url("openai")
-    embedder = RemoteEmbedder(CARD, base_url=address, retry=RetryPolicy.never(), timeouts=limits)
-    start = time.monotonic()
-    try:
-        assert (await embedder.embed(["the tide"], scope)).shape == (1, 64)
-        assert fault in ("missing_usage", "doubled_usage")
-    except BackendError:
-        assert fault not in ("missing_usage", "doubled_usage")
-    assert time.monotonic() - start < limits.total + 1
-    await embedder.aclose()
+    stalls = fault.startswith("stall")
+    limits = Timeouts(total=0.2 if stalls else 60)  # a stall can only end by it
+    # a call that is given up may be read late, and shall not take the fault of the next test
+    with Provider("unused") if stalls else nullcontext(provider) as provider:
+        provider.bill.clear()
+        provider.expect([fault])
+        address = provider.url("openai")
+        embedder = RemoteEmbedder(CARD, base_url=address, retry=RetryPolicy.never(), timeouts=limits)
+        start = anyio.current_time()
+        try:
+            assert (await embedder.embed(["the tide"], scope)).shape == (1, 64)
+            assert fault in ("missing_usage", "doubled_usage")
+        except BackendError:
+            assert fault not in ("missing_usage", "doubled_usage")
+        assert anyio.current_time() - start < limits.total + 1
+        await embedder.aclose()
     (receipt,) = scope.receipts()
     assert scope.view().held == Cost()
     assert receipt.charged["usd"] >= provider.billed["usd"]
@@ -247,10 +251,11 @@ async def test_an_error_in_a_good_answer_may_be_billed(scope: Scope) -> None:
 
 
 async def test_a_cancelled_call_is_charged_in_full(scope: Scope) -> None:
-    async def silence(stream: SocketStream) -> None:
+    async def cancel(stream: SocketStream) -> None:  # when the request has come
+        call.cancel()
         await anyio.sleep(30)
 
-    with anyio.move_on_after(0.2):
-        await embed(silence, scope, ["a"])
+    with anyio.CancelScope() as call:
+        await embed(cancel, scope, ["a"])
     (receipt,) = scope.receipts()
     assert receipt.state == "charged_full" and scope.view().held == Cost()

@@ -18,6 +18,7 @@ from agentkit.errors import BackendUnavailable, BadRequest, RateLimited
 from agentkit.messages import assistant, user
 from agentkit.types import Completion, Delta, ModelCard, Request, TokenLogprob, ToolSpec
 from agentkit.usage import Price, Usage
+from tests.virtual import in_virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +139,7 @@ async def test_the_bill_of_a_stream_broken_off_at_each_token(mode: Mode, tokens:
     assert backend.bill == [Usage(INPUT, output_tokens=tokens if mode == "streamed" else 5)]
 
 
+@in_virtual_time
 @pytest.mark.parametrize(("mode", "output"), [("streamed", 2), ("full", 5)])
 async def test_the_bill_of_a_whole_call_broken_off(mode: Mode, output: int) -> None:
     backend = ScriptedBackend(FIVE, bill=mode, delay=0.1)

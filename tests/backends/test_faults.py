@@ -1,4 +1,4 @@
-"""Every way a connection can go wrong ends in a typed error, on time, streamed or not."""
+"""Every way a connection can go wrong ends in a typed error, on time by a patient clock, streamed or not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import json
 import socket
 import struct
-import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from agentkit.messages import user
 from agentkit.types import Completion, ModelCard, Request, ToolSpec
 from agentkit.usage import Usage
 from tests.backends.server import Conversation, raw
+from tests.patient import anyio_backend  # noqa: F401
 
 pytestmark = pytest.mark.anyio
 
@@ -224,10 +224,10 @@ async def call(url: str, stream: bool, timeouts: Timeouts = LIMITS) -> Completio
 )
 async def test_faults_are_typed_and_on_time(fault: Fault, stream: bool) -> None:
     async with raw(fault.conversation) as url:
-        start = time.monotonic()
+        start = anyio.current_time()
         with pytest.raises(fault.kind) as caught:
             await call(url, stream)
-        assert time.monotonic() - start < LIMITS.total + 1
+        assert anyio.current_time() - start < LIMITS.total + 1
     assert type(caught.value) is fault.kind
     assert fault.check(caught.value), repr(caught.value)
     assert caught.value.model == "test"
@@ -268,9 +268,9 @@ RECORD = Usage(4, output_tokens=1)
 )
 async def test_a_reply_whose_text_is_whole_is_a_reply(conversation: Conversation, usage: Usage | None) -> None:
     async with raw(conversation) as url:
-        start = time.monotonic()
+        start = anyio.current_time()
         reply = await call(url, stream=True)
-        assert time.monotonic() - start < LIMITS.between_chunks + 1
+        assert anyio.current_time() - start < LIMITS.between_chunks + 1
     assert (reply.message.text, reply.finish_reason, reply.usage) == ("half ", "stop", usage)
 
 
@@ -322,7 +322,7 @@ async def test_a_refused_stream_leaves_no_connection_behind() -> None:
         backend = RemoteBackend(CARD, OpenAIChat(), base_url=url)
         with pytest.raises(BadResponse):
             await anext(backend.stream(REQUEST))
-        with anyio.fail_after(2):
+        with anyio.fail_after(30):
             await closed.wait()
         await backend.aclose()
 

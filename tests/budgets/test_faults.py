@@ -156,8 +156,8 @@ async def test_a_jump_of_the_clock_ends_no_hold_and_no_wait(
             await hold.settle(Cost(usd=1))
 
         tasks.start_soon(jump_then_settle)
-        with anyio.fail_after(10):
-            await scope.reserve(Cost(usd=1), deadline=anyio.current_time() + 60)
+        with anyio.fail_after(60):
+            await scope.reserve(Cost(usd=1), deadline=anyio.current_time() + 600)
     events = ledger.events()
     assert [event.kind for event in events] == ["open", "reserve", "dispatch", "settle", "reserve"]
     assert abs(events[-1].at - events[0].at - jump) < 60 and await ledger.verify() == []

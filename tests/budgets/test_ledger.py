@@ -278,8 +278,8 @@ async def test_a_waiter_is_woken_by_every_release(ledger: Ledger, scope: Scope, 
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(release_later)
-        with anyio.fail_after(10):
-            late = await scope.reserve(Cost(usd=10), deadline=anyio.current_time() + 60)
+        with anyio.fail_after(60):
+            late = await scope.reserve(Cost(usd=10), deadline=anyio.current_time() + 600)
     assert (late.state, late.held) == ("reserved", Cost(usd=10))
 
 
@@ -287,22 +287,24 @@ async def test_a_waiter_is_woken_by_every_release(ledger: Ledger, scope: Scope, 
 async def test_a_release_before_the_sleep_is_not_missed() -> None:
     queue = waiting.Waiting()
     queue.wake()
-    with anyio.fail_after(5):
-        await queue.sleep(anyio.current_time() + 60, seen=0, attempt=0)
+    with anyio.fail_after(60):
+        await queue.sleep(anyio.current_time() + 600, seen=0, attempt=0)
 
 
 async def test_a_waiter_holds_what_was_released(scope: Scope) -> None:
     hold = await scope.reserve(Cost(usd=80), dispatch=True)
-    start = anyio.current_time()
+    settled = False
 
     async def settle_later() -> None:
+        nonlocal settled
         await anyio.sleep(0.05)
+        settled = True
         await hold.settle(Cost(usd=10))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(settle_later)
-        await scope.reserve(Cost(usd=90), deadline=start + 20)
-    assert 0.05 <= anyio.current_time() - start < 5
+        await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 60)
+        assert settled
 
 
 async def test_a_waiter_learns_that_its_amount_was_spent(scope: Scope) -> None:
@@ -310,15 +312,15 @@ async def test_a_waiter_learns_that_its_amount_was_spent(scope: Scope) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold.settle, None)
         with pytest.raises(BudgetExceeded):
-            await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 20)
+            await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 60)
 
 
 async def test_waiting_ends_at_the_deadline(scope: Scope) -> None:
     await scope.reserve(Cost(usd=80))
     start = anyio.current_time()
-    with pytest.raises(Saturated):
+    with anyio.fail_after(60), pytest.raises(Saturated):
         await scope.reserve(Cost(usd=90), deadline=start + 0.1)
-    assert 0.1 <= anyio.current_time() - start < 5
+    assert anyio.current_time() >= start + 0.1
     with pytest.raises(Saturated):
         await scope.reserve(Cost(usd=90), deadline=start)
 
@@ -375,7 +377,7 @@ async def _cancelled_after(checkpoints: int, operation: Coroutine[object, object
 async def test_a_cancelled_waiter_holds_nothing(scope: Scope) -> None:
     await scope.reserve(Cost(usd=80))
     with anyio.move_on_after(0.05) as waiting:
-        await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 20)
+        await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 60)
     assert waiting.cancelled_caught and scope.view().held == Cost(usd=80)
 
 
@@ -384,7 +386,7 @@ async def test_many_tasks_never_pass_the_limit(ledger: Ledger, scope: Scope) -> 
 
     async def work(child: Scope) -> None:
         for _ in range(4):
-            hold = await child.reserve(Cost(usd=20), deadline=anyio.current_time() + 20)
+            hold = await child.reserve(Cost(usd=20), deadline=anyio.current_time() + 60)
             await hold.dispatch()
             assert (view := scope.view()).held["usd"] + view.spent["usd"] <= 100  # of one moment, not of two
             await hold.settle(Cost(usd=2))

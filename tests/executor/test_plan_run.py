@@ -13,6 +13,7 @@ from agentkit.evals.benches.virtual_time import run_virtually
 from agentkit.executor import StepResult
 from agentkit.executor.plan_run import PlanRun, Results, run_plan
 from agentkit.planner import Plan, Step
+from tests.virtual import in_virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +72,7 @@ def test_a_step_that_fails_stops_the_others_and_comes_out_as_itself(plan: Plan, 
             assert ("begin", step.id) not in steps.log
 
 
+@in_virtual_time
 async def test_a_step_that_fails_ends_those_that_still_run() -> None:
     async def run_step(step: Step, results: Results) -> StepResult:
         await anyio.sleep(60 if step.id == "slow" else 0.001)
@@ -87,6 +89,7 @@ async def test_steps_that_are_ready_run_side_by_side() -> None:
     assert [what for what, _ in steps.log[:6]] == ["begin"] * 3 + ["end"] * 3
 
 
+@in_virtual_time
 async def test_a_step_starts_the_moment_what_it_needs_is_done() -> None:
     order: list[str] = []
 
@@ -167,6 +170,7 @@ def test_steps_may_be_added_while_others_run(drawn: tuple[Plan, int], data: st.D
     assert sorted(steps.log) == sorted((what, step.id) for step in ordered for what in ("begin", "end"))
 
 
+@in_virtual_time
 async def test_the_feed_is_stopped_by_a_step_that_fails_and_its_own_error_comes_out_as_itself() -> None:
     async def endless(run: PlanRun) -> None:
         run.add(Step("a"))

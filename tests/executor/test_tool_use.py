@@ -10,6 +10,7 @@ from agentkit.tools import Context, tool
 from agentkit.trace import Settled, ToolFinished, ToolStarted
 from agentkit.types import Receipt
 from tests.scenario import TASK, agent, check_answer, check_books, unanswered_calls
+from tests.virtual import anyio_backend  # noqa: F401
 
 pytestmark = pytest.mark.anyio
 

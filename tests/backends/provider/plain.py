@@ -38,7 +38,7 @@ def events(provider: Provider, path: str, body: Mapping[str, Any]) -> list[str]:
 def _answer(
     provider: Provider, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
 ) -> tuple[int, bytes]:
-    connection = HTTPConnection(urlsplit(provider.origin).netloc, timeout=5)
+    connection = HTTPConnection(urlsplit(provider.origin).netloc, timeout=60)
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
