@@ -45,12 +45,7 @@ class _Slicing(selectors.DefaultSelector):
         return events
 
 
-_LOOP: tuple[str, dict[str, Any]] = ("asyncio", {"loop_factory": PatientLoop})
-
-on_a_patient_clock = pytest.mark.parametrize("anyio_backend", [pytest.param(_LOOP, id="patient")])
-
-
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run async tests on a loop that does not count what the machine withholds."""
-    return _LOOP
+    return "asyncio", {"loop_factory": PatientLoop}

@@ -24,8 +24,9 @@ from agentkit.tools.sandbox.levels import Level, require
 from agentkit.tools.tool import Tool, tool
 
 _HERE = Path(__file__).parent
-_GRACE = 10.0  # seconds; on a busy machine the launcher does not run at once, and killed it would end nothing
-"""Seconds in which the launcher ends what the code has started, before it is killed itself."""
+_GRACE = 10.0
+"""Seconds in which the launcher ends what the code has started, before it is killed itself and what is left stays;
+on a busy machine it does not run at once."""
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/urandom")
 
