@@ -109,9 +109,8 @@ async def test_a_refusal_is_raised_when_that_is_asked_for() -> None:
         await agent().run(TASK, budget=Budget(requests=1, on_limit="raise"))
     with pytest.raises(BudgetExceeded):
         await agent().run(TASK, budget=Budget(tokens=3, on_limit="raise"))
-    slow = ScriptedBackend(play, delay=1)
     with pytest.raises(BudgetExceeded, match="seconds"):
-        await agent(slow).run(TASK, budget=Budget(seconds=0.05, on_limit="raise"))
+        await agent(ScriptedBackend(play, delay=1)).run(TASK, budget=Budget(seconds=0.05, on_limit="raise"))
 
 
 # ---------------------------------------------------------------- prices
@@ -158,9 +157,8 @@ async def test_a_slow_tool_is_cut_and_the_facts_before_it_are_kept() -> None:
 
     script: list[Reply] = [calls(("find_order", {"number": 7})), calls(("wait", {})), WRAPPED]
     backend = ScriptedBackend(script)
-    from_order = agent().tools
     with anyio.fail_after(1):
-        answer = await agent(backend, tools=(*from_order, wait)).run(TASK, budget=Budget(seconds=0.2))
+        answer = await agent(backend, tools=(*agent().tools, wait)).run(TASK, budget=Budget(seconds=0.2))
     assert (answer.stop_reason, answer.text) == ("time", WRAPPED)
     assert "order 7 shipped" in backend.requests[-1].messages[-1].text
     check_answer(answer)
@@ -395,8 +393,7 @@ async def test_steps_side_by_side_have_shares_and_the_last_one_what_they_leave()
 @in_virtual_time
 @pytest.mark.parametrize("tokens", [0, 60, 200, 600, 3_000])
 async def test_runs_that_share_an_application_scope_never_overspend_it(tokens: int) -> None:
-    backend = ScriptedBackend(play)
-    subject, answers = agent(backend), []
+    subject, answers = agent(backend := ScriptedBackend(play)), []
     with Ledger.open() as ledger:
         scope = ledger.scope("application", limits={"tokens": tokens})
 

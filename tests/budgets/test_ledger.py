@@ -293,18 +293,15 @@ async def test_a_release_before_the_sleep_is_not_missed() -> None:
 
 async def test_a_waiter_holds_what_was_released(scope: Scope) -> None:
     hold = await scope.reserve(Cost(usd=80), dispatch=True)
-    settled = False
 
     async def settle_later() -> None:
-        nonlocal settled
         await anyio.sleep(0.05)
-        settled = True
         await hold.settle(Cost(usd=10))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(settle_later)
         await scope.reserve(Cost(usd=90), deadline=anyio.current_time() + 60)
-        assert settled
+        assert hold.state == "settled"
 
 
 async def test_a_waiter_learns_that_its_amount_was_spent(scope: Scope) -> None:
