@@ -36,7 +36,7 @@ def test_kill_9_loses_no_bill_and_leaves_nothing_held(tmp_path: Path) -> None:
         mid_call += estimated
         assert not list(folder.glob("*.owner-*"))
     logging.getLogger(__name__).info("%d kills, %d of them between dispatch and settle", killed, mid_call)
-    assert mid_call >= 0.1 * killed, "too few deaths came between dispatch and settle to show anything"
+    assert mid_call >= 0.2 * killed, "too few deaths came between dispatch and settle to show anything"
 
 
 def test_the_dead_are_not_mistaken_for_the_living(tmp_path: Path) -> None:
