@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentkit.routers.estimators.verified import Cascade
 
 FORMAT = "agentkit-router"
-VERSION = 1
+VERSION = 2
 _FORECAST = 20  # queries that the rehearsed curve counts for in the window of a stream
 
 

@@ -134,7 +134,7 @@ def test_what_is_no_artefact_of_this_version_is_refused(artefact: Artefact, tmp_
         load(path)
     artefact.save(path)
     arrays = load_file(path)
-    save_file(arrays, path, metadata={"agentkit": '{"format": "agentkit-router", "version": 1}'})
+    save_file(arrays, path, metadata={"agentkit": '{"format": "agentkit-router", "version": 2}'})
     with pytest.raises(ConfigError, match="'estimator'"):
         load(path)
 
