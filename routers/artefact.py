@@ -59,6 +59,11 @@ class Artefact:
         """Quality per dollar, dollars per query and quality by setting of the knob, held out."""
         return self.cascade.curve if self.cascade else self.choice.curve
 
+    @property
+    def voters(self) -> frozenset[str]:
+        """The models whose votes on replies it was fitted on (`SelfVerifyingRouter`)."""
+        return frozenset(self.cascade.estimator.verifier.voted) if self.cascade else frozenset()
+
     def router(
         self,
         quality_per_usd: float | None = None,
