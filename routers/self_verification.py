@@ -50,7 +50,8 @@ class SelfVerifyingRouter:
     At most `votes` are asked for, and no further ones once the rest cannot change what `router` does next: a
     router that does not look at votes, or has learnt that they say nothing, never pays for one. With `always` each
     reply that is no call of tools gets all of them, so that there are votes in the trace to fit on. Only the
-    latest reply is voted on. Raises ConfigError for fewer than one vote.
+    latest reply is voted on. `router` is also asked what it would do if the votes went either way, so nothing in
+    it may change by that: a `ConservativeRouter` goes around this one. Raises ConfigError for fewer than one vote.
     """
 
     def __init__(self, router: Router, by: str, *, votes: int = VOTES, always: bool = False) -> None:

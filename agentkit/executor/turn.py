@@ -114,6 +114,8 @@ def _judged(decision: Call, seen: Sequence[Outcome]) -> str:
     """Return the model whose reply the call is to judge, empty where it is for something else."""
     if decision.ask is None or decision.ask.about is None:
         return ""
+    if not 0 <= decision.ask.about < len(seen):
+        raise RoutingError(f"the router asks about outcome {decision.ask.about} of {len(seen)}; count from 0")
     return seen[decision.ask.about].model
 
 

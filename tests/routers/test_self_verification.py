@@ -1,8 +1,10 @@
 """Self-verification: what is voted on, when voting ends, and what votes do to belief, books and traces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from agentkit.routers.estimators.recorded import Stage
 from agentkit.routers.estimators.table import OutcomeTable, join
 from agentkit.routers.estimators.table_traces import read_traces
 from agentkit.routers.estimators.verified import Verified, fit_verified
-from agentkit.routers.lessons import read_lessons
+from agentkit.routers.lessons import RunReader, read_lessons
 from agentkit.routers.self_verification import SelfVerifyingRouter, read_vote, verification_prompt
 from agentkit.trace import JsonlSink, Routed
 from agentkit.types import Completion, ModelCard, Request, ScopeView
@@ -177,7 +179,8 @@ async def test_every_vote_is_held_and_charged_and_the_trace_has_it(tmp_path: Pat
         ("small", ""), *[("small", "small")] * 3, ("large", ""), ("", "")
     ]  # fmt: skip
     lessons = {one.model: one for one in read_lessons(file, lambda task, text: 1.0)}
-    assert lessons["large"].votes is None and lessons["large"].score == 1.0
+    assert lessons["large"].votes is lessons["small"].votes is None  # the reply they are on is no answer
+    assert lessons["large"].score == 1.0
     own = 1_000 * (small.bill[0].input_tokens + 4 * small.bill[0].output_tokens)
     assert lessons["small"].nano_usd == own  # votes are no replies
 
@@ -219,6 +222,35 @@ async def test_traces_with_votes_are_learnt_from(tmp_path: Path) -> None:
     assert table.votes[0] == {"small": Votes("small", 0, 2)} and table.votes[1] == {"small": Votes("small", 1, 2)}
     verifier = fit_verified(Material.of(table)).estimator.verifier
     assert verifier.voted["small"]["small"][1] > 1  # it believes the votes
+    again = voter(["right"], [YES, YES, YES])
+    router = SelfVerifyingRouter(RuleRouter(["small"]), "small", votes=3, always=True)
+    await agent([again], tools=(), router=router).run("Question 1?", trace=JsonlSink(file))
+    assert read_traces(file, lambda task, text: True).votes[1] == {"small": Votes("small", 3, 3)}  # the latest
+
+
+def test_votes_on_an_earlier_turn_are_not_on_the_answer() -> None:
+    route: dict[str, Any] = {"kind": "route", "step": "main"}
+    verify: dict[str, Any] = {"kind": "verify", "problems": []}
+    reply = [
+        route | {"model": "small"},
+        {"kind": "settle", "hold": "h", "what": "model:small", "charged": {}, "time": 2},
+    ]
+    vote = [
+        route | {"model": "small", "about": "small"},
+        verify | {"model": "small", "about": "small", "right": True},
+    ]
+    stop = [route | {"model": "", "answer": "small"}]
+    end = [{"kind": "answer", "status": "complete", "text": "right"}]
+
+    def votes_of(*events: Sequence[Mapping[str, Any]]) -> Votes | None:
+        reader = RunReader(lambda task, text: 1.0)
+        reader.feed({"kind": "run", "run": "r", "task": "t", "time": 1})
+        (lesson,) = [one for event in chain(*events) for one in reader.feed({"run": "r", **event})]
+        return lesson.votes
+
+    checked = [verify | {"model": "small"}]
+    assert votes_of(reply, checked, vote, vote, stop, end) == Votes("small", 2, 2)
+    assert votes_of(reply, checked, vote, stop, reply, checked, stop, end) is None
 
 
 # ---------------------------------------------------------------- what the verifier makes of votes
