@@ -2,8 +2,8 @@
 
 Pico and nano say every turn of the order desk, on the calls and results that are right so far. The verifier is
 fitted on one desk and judged on another, with margins and without. Votes are asked for as `SelfVerifyingRouter`
-does: about all wrong turns of pico, and four right ones for each, since an AUROC does not depend on how many there
-are of either. Then pico answers questions with votes on each answer, through `Agent`, for what they cost.
+does: about all wrong turns of a model and four right ones for each, since an AUROC does not depend on how many
+there are of either. Then pico answers questions with votes on each answer, through `Agent`, for what they cost.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _QUICK = 40, 2
 _TRAIN_SEED, _TEST_SEED = 910_003, 940_007
 _MODELS = "pico", "nano"
 _SHOWN = "confidence", "least_confidence", "margin", "least_margin"
+_VOTES = ("pico", "pico"), ("nano", "nano"), ("nano", "pico")  # who votes, and on whose turns
 _RIGHT_PER_WRONG = 4
 
 Metrics = dict[str, float]
@@ -75,9 +76,9 @@ async def _run(options: Options) -> BenchResult:
     _free(test, metrics, intervals)
     _verifier(train, test, metrics, intervals)
     requests = [request for question in questions for request in turn_requests(desk, question)]
-    for name, voter in local.items():
-        options.progress(f"signals: votes of {name}")
-        found = await _votes(voter, requests, test)
+    for name, model in _VOTES:
+        options.progress(f"signals: votes of {name} on {model}")
+        found = await _votes(local[name], model, requests, test)
         metrics |= found[0]
         intervals |= found[1]
     options.progress(f"signals: {live} questions live")
@@ -124,26 +125,28 @@ def _verifier(train: OutcomeTable, test: OutcomeTable, metrics: Metrics, interva
         intervals[f"{model}_margins_save_log_loss"] = bootstrap_mean(gains)
 
 
-async def _votes(voter: Backend, requests: Sequence[Request], table: OutcomeTable) -> tuple[Metrics, Intervals]:
-    """Return what the votes of `voter` on pico's turns say, and what all of a reply cost beside the reply."""
-    name, right = voter.card.name, _right(table, "pico")
+async def _votes(
+    voter: Backend, model: str, requests: Sequence[Request], table: OutcomeTable
+) -> tuple[Metrics, Intervals]:
+    """Return what the votes of `voter` on turns of `model` say, and what all of a turn cost beside the turn."""
+    right, column = _right(table, model), table.models.index(model)
     wrong = [row for row, is_right in enumerate(right) if not is_right]
     others = [row for row, is_right in enumerate(right) if is_right]
     rows = [*wrong, *random.Random(0).sample(others, min(len(others), _RIGHT_PER_WRONG * len(wrong)))]
     marked, read, cost, replies = [], 0, Cost(), 0.0
     for row in rows:
-        prompt = verification_prompt(table.texts[row], table.replies[row]["pico"])
+        prompt = verification_prompt(table.texts[row], table.replies[row][model])
         said, charged = await _ask(voter, requests[row], prompt)
         marked.append((said.log_odds, right[row]))
-        read, cost, replies = read + said.count, cost + charged, replies + float(table.cost[row, 0])
-    key = f"{name}_votes"
+        read, cost, replies = read + said.count, cost + charged, replies + float(table.cost[row, column])
+    key = f"{voter.card.name}_votes_on_{model}"
     if not rows:
-        return {f"{key}_on_turns": 0}, {}
+        return {f"{key}_turns": 0}, {}
     metrics: Metrics = {
-        f"{key}_on_turns": len(rows),
+        f"{key}_turns": len(rows),
         f"{key}_readable_ratio": read / (VOTES * len(rows)),
         f"{key}_auroc": auroc(marked),
-        f"{key}_cost_per_reply_ratio": float(cost.usd) / replies,
+        f"{key}_cost_per_turn_ratio": float(cost.usd) / replies,
     }
     return metrics, {f"{key}_auroc": bootstrap_auroc(marked)}
 

@@ -44,14 +44,17 @@ async def test_votes_are_as_good_as_the_voter_and_are_priced() -> None:
         return "Correct." if right else "Incorrect."
 
     knows = ScriptedBackend(judge, card=card("knows", "1"))
-    metrics, intervals = await signals._votes(knows, requests, table)
+    metrics, intervals = await signals._votes(knows, "pico", requests, table)
     errs = signals._right(table, "pico").count(False)
-    assert errs > 2 and metrics["knows_votes_on_turns"] == len(knows.requests) / 8 == 5 * errs
-    assert (metrics["knows_votes_auroc"], metrics["knows_votes_readable_ratio"]) == (1.0, 1.0)
-    assert intervals["knows_votes_auroc"] == (1.0, 1.0) and metrics["knows_votes_cost_per_reply_ratio"] > 8
+    assert errs > 2 and metrics["knows_votes_on_pico_turns"] == len(knows.requests) / 8 == 5 * errs
+    assert (metrics["knows_votes_on_pico_auroc"], metrics["knows_votes_on_pico_readable_ratio"]) == (1.0, 1.0)
+    assert (
+        intervals["knows_votes_on_pico_auroc"] == (1.0, 1.0)
+        and metrics["knows_votes_on_pico_cost_per_turn_ratio"] > 8
+    )
     assert {(r.temperature, r.tools, r.logprobs) for r in knows.requests} == {(1.0, (), False)}
-    mumbles, _ = await signals._votes(ScriptedBackend("Hm.", card=card("mumbles")), requests, table)
-    assert (mumbles["mumbles_votes_auroc"], mumbles["mumbles_votes_readable_ratio"]) == (0.5, 0.0)
+    mumbles, _ = await signals._votes(ScriptedBackend("Hm.", card=card("mumbles")), "pico", requests, table)
+    assert (mumbles["mumbles_votes_on_pico_auroc"], mumbles["mumbles_votes_on_pico_readable_ratio"]) == (0.5, 0.0)
     rows = [{"pico": replace(row["pico"], logprobs=(TokenLogprob("a", -1, 2),))} for row in table.replies]
     (token,) = signals._without_margins(replace(table, replies=tuple(rows))).replies[0]["pico"].logprobs
     assert token == TokenLogprob("a", -1)
