@@ -26,11 +26,12 @@ from agentkit.planner import BudgetAware, FixedPlanner, LLMPlanner, OnFailure, P
 from agentkit.planner_spec import PlannerSpec, StepSpec
 from agentkit.policy_spec import to_policy
 from agentkit.resilience_spec import LimitsSpec
-from agentkit.router_spec import PanelSpec, RouterSpec
+from agentkit.router_spec import FittedSpec, PanelSpec, RouterSpec
 from agentkit.routers import Router, RuleRouter
 from agentkit.routers.artefact import load as load_artefact
 from agentkit.routers.fusion import FusionRouter
 from agentkit.routers.multi_round import MultiRoundRouter
+from agentkit.routers.self_verification import SelfVerifyingRouter
 from agentkit.routers.votes import VoteRouter
 from agentkit.spec import AgentSpec, AgentTool, InstructionsFile, PythonTool, ToolMakingSpec, ToolSearchSpec
 from agentkit.tool_sources import make_source
@@ -206,17 +207,31 @@ def _router(spec: RouterSpec | None) -> Router | None:
     if spec and spec.multi_round:
         return MultiRoundRouter(spec.multi_round.router, spec.multi_round.models, rounds=spec.multi_round.rounds)
     if spec and spec.fitted:
-        artefact, spend = load_artefact(spec.fitted.artefact), spec.fitted.usd_per_query
-        wanted = spec.fitted.prefer.preferences if spec.fitted.prefer else None
-        if spec.fitted.expected_queries is not None:
-            return artefact.stream(spec.fitted.expected_queries, preferences=wanted)
-        average = None if spend is None else float(spend)
-        return artefact.router(spec.fitted.quality_per_usd, spend=average, preferences=wanted)
+        return _fitted(spec.fitted)
     if spec and spec.fastest:
         from agentkit.routers.fastest import FastestRouter
 
         return FastestRouter(preferences=spec.fastest.prefer.preferences if spec.fastest.prefer else None)
     return RuleRouter(spec.rules.order) if spec and spec.rules else None
+
+
+def _fitted(spec: FittedSpec) -> Router:
+    artefact, spend = load_artefact(spec.artefact), spec.usd_per_query
+    wanted = spec.prefer.preferences if spec.prefer else None
+    router: Router
+    if spec.expected_queries is not None:
+        router = artefact.stream(spec.expected_queries, preferences=wanted)
+    else:
+        average = None if spend is None else float(spend)
+        router = artefact.router(spec.quality_per_usd, spend=average, preferences=wanted)
+    if (verify := spec.self_verify) is None:
+        return router
+    if not verify.always and verify.by not in artefact.voters:
+        raise ConfigError(
+            f"artefact {spec.artefact} was not fitted on votes of {verify.by!r}, so they would say nothing to it; "
+            "record some with `always: true`, and fit on the traces"
+        )
+    return SelfVerifyingRouter(router, verify.by, votes=verify.votes, always=verify.always)
 
 
 def _panel(spec: PanelSpec) -> Router:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from agentkit.model_spec import Capability
 from agentkit.routers.preferences import Preferences
+from agentkit.routers.self_verification import VOTES
 from agentkit.spec_parts import Dollars, Name, PositiveCount, Seconds, Spec, Text, number
 
 
@@ -48,6 +49,17 @@ class FastestSpec(Spec):
     """Limits on each query; a price of seconds changes nothing where nothing else counts."""
 
 
+class SelfVerifySpec(Spec):
+    """A cheap model votes on each reply whose votes could change what is called next; every vote is charged."""
+
+    by: Name
+    """Who votes: one of the router's models."""
+    votes: PositiveCount = VOTES
+    """Votes on a reply at most."""
+    always: bool = False
+    """Have all votes on every reply that calls no tools, so that the trace has votes to fit on."""
+
+
 class FittedSpec(Spec):
     """Call the model whose predicted quality is worth its predicted cost; made by `agentkit eval fit`."""
 
@@ -63,6 +75,8 @@ class FittedSpec(Spec):
     """Instead: how many queries the dollars of the budget are for; each is worth what is left can afford."""
     prefer: PreferSpec | None = None
     """A price of time, and limits on each query."""
+    self_verify: SelfVerifySpec | None = None
+    """Votes on replies, for an artefact that was fitted on such votes; off if not given."""
 
     @model_validator(mode="after")
     def _refuse_two_knobs(self) -> Self:
@@ -72,6 +86,22 @@ class FittedSpec(Spec):
             raise PydanticCustomError(
                 "several_given", "takes one of {both}", {"both": " and ".join(given), "key": given[1]}
             )
+        return self
+
+    @model_validator(mode="after")
+    def _require_a_voter(self) -> Self:
+        if self.self_verify is None:
+            return self
+        if self.self_verify.by not in self.models:
+            raise PydanticCustomError(
+                "voter_not_a_model", "takes a voter that is one of its models, not '{by}'",
+                {"by": self.self_verify.by, "key": "self_verify"},
+            )  # fmt: skip
+        if self.prefer and self.prefer.usd_at_most is not None:
+            raise PydanticCustomError(
+                "votes_and_limit", "takes no votes beside usd_at_most, which does not bound what votes cost",
+                {"key": "self_verify"},
+            )  # fmt: skip
         return self
 
 

@@ -77,13 +77,17 @@ class Composed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Routed(Event):
-    """The router decided: call `model`, or stop (`model` is empty) with the reply of the model `answer`."""
+    """The router decided: call `model`, or stop (`model` is empty) with the reply of the model `answer`.
+
+    `about` is the model whose reply is voted on, where the call is for a vote.
+    """
 
     kind: ClassVar[str] = "route"
     step: str
     model: str
     reason: str
     answer: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +212,17 @@ class ToolFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Verified(Event):
-    """A reply was checked; `problems` is empty when it is valid."""
+    """A reply was checked; `problems` is empty when it is valid.
+
+    If it is a vote on the reply of the model `about`, `right` is what it says, None where it cannot be read.
+    """
 
     kind: ClassVar[str] = "verify"
     step: str
     model: str
     problems: tuple[str, ...]
+    about: str = ""
+    right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,14 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A sampled token's text and natural-log probability."""
+    """A sampled token's text and natural-log probability.
+
+    `margin` is how far the likeliest token stood before the second likeliest, in natural log; None where unknown.
+    """
 
     text: str
     logprob: float
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Several answers to one question, and how one is made of them: a vote, or a model that merges what differs.
 
-With `artefact.vote(panel)` votes weigh what fitting found, with `artefact.best_of(panel)` a verifier chooses.
+With `artefact.vote(panel)` votes weigh what fitting found, with `artefact.best_of(panel)` a verifier chooses. At
+the end a model votes on its own answer, so that a verifier can be fitted on what such votes are worth.
 """
 
 from decimal import Decimal
@@ -8,8 +9,9 @@ from decimal import Decimal
 from agentkit import Agent, Budget
 from agentkit.backends import ScriptedBackend
 from agentkit.backends.fake import Reply
-from agentkit.routers import Router
+from agentkit.routers import Router, RuleRouter
 from agentkit.routers.fusion import FusionRouter
+from agentkit.routers.self_verification import SelfVerifyingRouter
 from agentkit.routers.votes import VoteRouter
 from agentkit.types import ModelCard
 from agentkit.usage import Price
@@ -37,3 +39,7 @@ ask(
 # two that differ, and a third that merges them
 judge = scripted("judge", ["17 * 24 = 408: the first is right."])
 ask(FusionRouter(["a", "b"], "judge"), scripted("a", ["408"]), scripted("b", ["398"]), judge)
+# one that judges its own answer three times; a trace keeps the votes, and the router goes on as it would without
+votes = ["17 * 24 = 408. The AI generated answer is correct.", "Correct.", "I cannot say."]
+router = SelfVerifyingRouter(RuleRouter(), "small", votes=3, always=True)
+ask(router, scripted("small", ["408", *votes]))

@@ -19,7 +19,7 @@ from anyio.lowlevel import RunVar
 from torch import Tensor
 
 from agentkit.local_models.model import KVCache, Llama
-from agentkit.local_models.sampling import Sampler, Sampling, log_probability
+from agentkit.local_models.sampling import Sampler, Sampling, certainty
 
 T = TypeVar("T")
 
@@ -29,10 +29,10 @@ _SLICE_S = 0.005  # long enough to hide the hop between threads behind small mod
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A sampled token; `logprob` is None unless it was asked for."""
+    """A sampled token; `certainty` is its log-probability and the margin, None unless they were asked for."""
 
     id: int
-    logprob: float | None
+    certainty: tuple[float, float] | None
 
 
 class Engine:
@@ -129,7 +129,7 @@ class Generation:
                 logits = self._forward(tokens[cache.length :], cache)
                 token = self._sampler.pick(logits)
                 tokens.append(token)
-                yield Token(token, log_probability(logits, token) if self._logprobs else None)
+                yield Token(token, certainty(logits, token) if self._logprobs else None)
                 if token in self._stop_ids:
                     self.finish = "stop"
                     return

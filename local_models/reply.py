@@ -76,9 +76,9 @@ class Reply:
         return text + more_text, calls + more_calls
 
     def _logprobs(self, token: Token) -> tuple[TokenLogprob, ...]:
-        if token.logprob is None:
+        if token.certainty is None:
             return ()
-        return (TokenLogprob(self._tokenizer.decode([token.id]), token.logprob),)
+        return (TokenLogprob(self._tokenizer.decode([token.id]), *token.certainty),)
 
     def _finish(self) -> FinishReason:
         if self._generation.finish == "length" and not self._stops.found:

@@ -40,9 +40,13 @@ class Sampler:
         return int(torch.multinomial(probabilities, 1, generator=self._random))
 
 
-def log_probability(logits: Tensor, token: int) -> float:
-    """Return the natural log-probability of `token` under the model's own float32 logits (vocab,)."""
-    return float(torch.log_softmax(logits, dim=-1)[token])
+def certainty(logits: Tensor, token: int) -> tuple[float, float]:
+    """Return the natural log-probability of `token` under the model's own float32 logits (vocab,), and the margin.
+
+    That is the log-probability of the likeliest token less that of the second, which is their logits' difference.
+    """
+    first, second = logits.topk(2).values.tolist()
+    return float(torch.log_softmax(logits, dim=-1)[token]), first - second
 
 
 def _probabilities(logits: Tensor, sampling: Sampling) -> Tensor:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentkit.routers.estimators.verified import Cascade
 
 FORMAT = "agentkit-router"
-VERSION = 1
+VERSION = 2
 _FORECAST = 20  # queries that the rehearsed curve counts for in the window of a stream
 
 
@@ -58,6 +58,11 @@ class Artefact:
     def curve(self) -> tuple[tuple[float, float, float], ...]:
         """Quality per dollar, dollars per query and quality by setting of the knob, held out."""
         return self.cascade.curve if self.cascade else self.choice.curve
+
+    @property
+    def voters(self) -> frozenset[str]:
+        """The models whose votes on replies it was fitted on (`SelfVerifyingRouter`)."""
+        return frozenset(self.cascade.estimator.verifier.voted) if self.cascade else frozenset()
 
     def router(
         self,

@@ -7,6 +7,7 @@ replay over recorded outcomes runs the same code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,11 +38,26 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Votes:
+    """Judgements of a reply by the model `by`: of `count` that could be read, `yes` say that it is right."""
+
+    by: str
+    yes: int
+    count: int
+
+    @property
+    def log_odds(self) -> float:
+        """The natural log of yes to no with half a vote more for each; 0 without votes."""
+        return math.log((self.yes + 0.5) / (self.count - self.yes + 0.5))
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one call: the reply or the error, what it cost, and what is wrong with it.
 
     `error` is the kind of failure when there is no reply, or none that the provider let through. `asked` tells the
-    reply to a prompt of the router's own (`Call.ask`). `seconds` is how long it took, None when nobody knows.
+    reply to a prompt of the router's own (`Call.ask`), and `about` which of the outcomes seen that prompt judges.
+    `seconds` is how long it took, None when nobody knows. `votes` are what a router has learnt of the reply.
     """
 
     model: str
@@ -51,6 +67,8 @@ class Outcome:
     error: FailureKind | None = None
     seconds: float | None = None
     asked: bool = False
+    about: int | None = None
+    votes: Votes | None = None
 
     @property
     def valid(self) -> bool:
@@ -76,7 +94,8 @@ class Ask:
     """A prompt of the router's own: `messages` alone, or `in_conversation` behind it; no tools are offered.
 
     The call may hold at most a `share` of what is available: what that does not pay for comes back as an outcome
-    without a reply.
+    without a reply. Without a `temperature` it has the agent's. `about` is the place in `seen` of the reply to be
+    judged, if one is (`agentkit.routers.self_verification`).
     """
 
     messages: tuple[Message, ...]
@@ -84,6 +103,8 @@ class Ask:
     in_conversation: bool = False
     stop: tuple[str, ...] = ()
     share: float = 1.0
+    temperature: float | None = None
+    about: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

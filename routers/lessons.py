@@ -1,10 +1,11 @@
 """What runs teach about their models, read off the events of a trace, live or from its file.
 
-A run gives one lesson for each model that it called: what the model used, scaled to all turns of the run, and its
-score if that is known. Scores come only with a `verdict` on the answer: it is for the model whose reply the answer
-is, and a reply that did not validate then scores 0. Without one valid replies have no score, and to count but the
-others would make every model worse the more it is called. Where the run was cut short and wrapped up the verdict
-is for nobody. Runs of several steps teach nothing, since their steps have texts of their own.
+A run gives one lesson for each model that it called: what the model used, scaled to all turns of the run, its
+score if that is known, and the votes on its reply. Scores come only with a `verdict` on the answer: it is for the
+model whose reply the answer is, and a reply that did not validate then scores 0. Without one valid replies have no
+score, and to count but the others would make every model worse the more it is called. Where the run was cut short
+and wrapped up the verdict is for nobody. Runs of several steps teach nothing, since their steps have texts of
+their own. A vote is no call of the voter: what it costs is not what replies of the voter's own cost.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agentkit.errors import TableError
+from agentkit.routers.base import Votes
 
 Verdict = Callable[[str, str], float | bool | None]
 """Says of a task and its answer how right the answer is, 0 to 1, or None for unknown."""
@@ -25,7 +27,8 @@ Verdict = Callable[[str, str], float | bool | None]
 class Lesson:
     """What a run said of one model: its score, None for unknown, and what the whole run would use with it.
 
-    `answer` is the run's text where it is the model's own; `time` is when the run began, in Unix seconds.
+    `answer` is the run's text where it is the model's own, and `votes` are those on that reply, if any;
+    `time` is when the run began, in Unix seconds.
     """
 
     task: str
@@ -37,6 +40,7 @@ class Lesson:
     seconds: float
     answer: str
     time: float
+    votes: Votes | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class _Run:
     answered_by: str = ""
     failed: bool = False
     left: dict[str, float] = field(default_factory=dict)
+    votes: dict[str, Votes] = field(default_factory=dict)
 
 
 class RunReader:
@@ -113,6 +118,7 @@ class RunReader:
                     seconds=scale * one.seconds,
                     answer=row["text"] if model == author else "",
                     time=run.time,
+                    votes=run.votes.get(model) if model == author else None,
                 )
             )
         return lessons
@@ -134,6 +140,10 @@ def read_lessons(path: str | Path, verdict: Verdict | None = None) -> Iterator[L
 
 def _route(run: _Run, row: Mapping[str, Any]) -> None:
     run.steps.add(row["step"])
+    if row.get("about"):  # a vote: what it costs is not what the voter's own replies cost
+        run.now = ""
+        return
+    run.votes.pop(row["model"], None)  # those were on an earlier reply of it
     run.now, run.answered_by = row["model"], row.get("answer", "")  # which older traces do not tell
     run.turns += not run.now
 
@@ -153,11 +163,20 @@ def _settle(run: _Run, row: Mapping[str, Any]) -> None:
 
 
 def _verify(run: _Run, row: Mapping[str, Any]) -> None:
+    if row.get("about"):
+        _hear(run, row["about"], row["model"], row.get("right"))
+        return
     one, failed, run.failed = run.called.get(row["model"]), run.failed, False
     if one is None or row["model"] != run.now or failed:
         return
     one.calls += 1
     one.invalid = one.invalid or bool(row["problems"])
+
+
+def _hear(run: _Run, model: str, by: str, right: bool | None) -> None:
+    so_far = run.votes.get(model, Votes(by, 0, 0))
+    if right is not None:
+        run.votes[model] = Votes(by, so_far.yes + right, so_far.count + 1)
 
 
 def _fail(run: _Run, row: Mapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ SIGNALS = (
     "given",
     "confidence",
     "least_confidence",
+    "margin",
+    "least_margin",
 )
 """The measurements, in the order of `signals`."""
 
@@ -71,14 +73,16 @@ def signals(outcome: Outcome, question: str = "") -> tuple[float, ...]:
     """Return the measurements of one outcome, as SIGNALS names them; all 0 without a reply.
 
     Among them is the shape of the answer: whether it is a number, a whole or a negative one, how large, and
-    whether the question holds it already.
+    whether the question holds it already. Of its tokens, mean and least log-probability and mean and least margin
+    of the likeliest before the second (`TokenLogprob`), 0 where a model does not tell.
     """
     completion = outcome.completion
     if completion is None:
         return (0.0,) * len(SIGNALS)
     text = completion.message.text
     tokens = completion.usage.output_tokens if completion.usage else 0
-    margins = [token.logprob for token in completion.logprobs]
+    logprobs = [token.logprob for token in completion.logprobs]
+    margins = [token.margin for token in completion.logprobs if token.margin is not None]
     return (
         float(outcome.valid),
         float(completion.finish_reason in ("stop", "tool_calls")),
@@ -91,6 +95,8 @@ def signals(outcome: Outcome, question: str = "") -> tuple[float, ...]:
         math.log1p(text.count("=")),
         math.log1p(_false_sums(text)),
         *_shape(final_answer(completion), question),
+        sum(logprobs) / len(logprobs) if logprobs else 0.0,
+        min(logprobs, default=0.0),
         sum(margins) / len(margins) if margins else 0.0,
         min(margins, default=0.0),
     )

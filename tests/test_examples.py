@@ -119,9 +119,10 @@ def test_multi_round(run: Run) -> None:
 
 
 def test_panels(run: Run) -> None:
-    again, across, merged = run("panels.py").splitlines()
+    again, across, merged, judged = run("panels.py").splitlines()
     assert again == "408 (2 calls, $0.00003)" and across.startswith("408 (3 calls")
     assert merged == "17 * 24 = 408: the first is right. (3 calls, $0.000099)"
+    assert judged == "408 (4 calls, $0.000624)"  # the answer, and three votes on it
 
 
 def test_learning(run: Run) -> None:

@@ -49,6 +49,9 @@ def describe(event: Event) -> str:
             return f"{event.name} {'failed: ' if event.is_error else 'gave '}{event.content}"
         case TextDelta():
             return f"{event.model}: {event.text}"
+        case Verified() if event.about and not event.problems:
+            said = {True: "right", False: "wrong", None: "neither right nor wrong"}[event.right]
+            return f"{event.model}: the reply of {event.about} is {said}"
         case Verified():
             return f"{event.model}: {'; '.join(event.problems) or 'valid'}"
         case Answered():

@@ -14,16 +14,19 @@ from agentkit.types import Completion, Request
 
 
 def asked_offer(
-    job: Job, backend: Backend, ask: Ask, messages: tuple[Message, ...]
+    job: Job, backend: Backend, ask: Ask, messages: tuple[Message, ...], again: int
 ) -> tuple[Offer | None, AgentkitError | None]:
-    """Return the offer of the call under the output cap that its share pays for, or why there is none."""
+    """Return the offer of the call under the output cap that its share pays for, or why there is none.
+
+    `again` is how often the model was asked in this turn, so that no two questions share a seed.
+    """
     available = job.view().available
     share = {name: int(room * ask.share) for name, room in available.items()}
     request = Request(
         messages=(*messages, *ask.messages) if ask.in_conversation else ask.messages,
         max_output_tokens=min(ask.max_output_tokens, backend.card.max_output_tokens),
-        temperature=job.sampling.temperature,
-        seed=job.sampling.seed,
+        temperature=job.sampling.temperature if ask.temperature is None else ask.temperature,
+        seed=None if job.sampling.seed is None else job.sampling.seed + again,
         reasoning_effort=job.sampling.reasoning_effort,
         stop=ask.stop,
     )

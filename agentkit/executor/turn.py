@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -18,7 +18,7 @@ from agentkit.executor.room import reserve
 from agentkit.executor.tool_use import problems_of
 from agentkit.messages import Message, assistant
 from agentkit.routers import Call, Outcome, Query, Stop
-from agentkit.routers.base import Ask
+from agentkit.routers.self_verification import read_vote
 from agentkit.trace import Failed, Retried, Routed, Verified
 from agentkit.types import Completion, Request, ScopeView, ToolSpec
 
@@ -43,13 +43,15 @@ async def take_turn(
         query = Query(task, bounds, bool(job.tools), turn, frozenset(weak))
         decision = job.router.next(query, job.cards, seen, view)
         if isinstance(decision, Call):
-            job.emit(Routed(step, decision.model, decision.reason))
-            if decision.ask is not None:
-                outcome, failed = await _asked(job, step, decision.model, decision.ask, messages)
+            about = _judged(decision, seen)
+            job.emit(Routed(step, decision.model, decision.reason, about=about))
+            asks = decision.ask is not None
+            again = sum(outcome.model == decision.model and outcome.asked is asks for outcome in seen)
+            if asks:
+                outcome, failed = await _asked(job, step, decision, messages, again, about)
             else:
                 if seen:
                     job.emit(Retried(step, decision.reason))
-                again = sum(outcome.model == decision.model for outcome in seen)
                 outcome, failed = await _outcome(job, step, _offer(offers, decision.model, again))
                 if not outcome.valid:
                     weak.add(decision.model)
@@ -69,25 +71,28 @@ async def take_turn(
 
 
 async def _asked(
-    job: Job, step: str, model: str, ask: Ask, messages: tuple[Message, ...]
+    job: Job, step: str, decision: Call, messages: tuple[Message, ...], again: int, about: str
 ) -> tuple[Outcome, BackendError | None]:
     """Make a call with a prompt of the router's own; what its share does not pay for is an outcome too.
 
-    What a model says to a prompt that stands alone is a fact for the wrap-up.
+    What a model says to a prompt that stands alone is a fact for the wrap-up. `about` is whose reply it judges.
     """
+    model, ask = decision.model, decision.ask
+    assert ask is not None
     if model not in job.backends:
         raise RoutingError(f"the router chose {model!r}; it must be one of {sorted(job.backends)}")
-    offer, refusal = asked_offer(job, job.backends[model], ask, messages)
+    offer, refusal = asked_offer(job, job.backends[model], ask, messages, again)
     if offer is None:
-        return Outcome(model, None, Cost(), (str(refusal),), asked=True), None
-    outcome, failure = await _outcome(job, step, offer, asked=True)
+        return Outcome(model, None, Cost(), (str(refusal),), asked=True, about=ask.about), None
+    outcome, failure = await _outcome(job, step, offer, asked=True, about=about)
+    outcome = replace(outcome, about=ask.about)
     if outcome.completion is not None and outcome.valid and not ask.in_conversation:
         job.progress.facts.append(f"{model}: {outcome.completion.message.text}")
     return outcome, failure
 
 
 async def _outcome(
-    job: Job, step: str, offer: Offer, *, asked: bool = False
+    job: Job, step: str, offer: Offer, *, asked: bool = False, about: str = ""
 ) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
     model, began = offer.backend.card.name, anyio.current_time()
@@ -100,8 +105,18 @@ async def _outcome(
         outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked=asked), error
         job.emit(Failed(f"model:{model}", str(error)))
     outcome = replace(outcome, seconds=anyio.current_time() - began)
-    job.emit(Verified(step, model, outcome.problems))
+    said = outcome.completion.message.text if about and outcome.completion else ""
+    job.emit(Verified(step, model, outcome.problems, about, read_vote(said)))
     return outcome, failure
+
+
+def _judged(decision: Call, seen: Sequence[Outcome]) -> str:
+    """Return the model whose reply the call is to judge, empty where it is for something else."""
+    if decision.ask is None or decision.ask.about is None:
+        return ""
+    if not 0 <= decision.ask.about < len(seen):
+        raise RoutingError(f"the router asks about outcome {decision.ask.about} of {len(seen)}; count from 0")
+    return seen[decision.ask.about].model
 
 
 def _offer(offers: Mapping[str, Offer], model: str, again: int) -> Offer:

@@ -34,6 +34,7 @@ BENCHES: Mapping[str, str] = {
     "router": "agentkit.evals.benches.router",
     "routing": "agentkit.evals.benches.routing",
     "rules": "agentkit.evals.benches.rules",
+    "signals": "agentkit.evals.benches.signals",
     "startup": "agentkit.evals.benches.startup",
     "streams": "agentkit.evals.benches.streams",
     "tool-retrieval": "agentkit.evals.benches.tool_retrieval",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from agentkit.routers.base import Votes
 from agentkit.types import Completion, ModelCard
 from agentkit.usage import Price
 
@@ -47,7 +48,8 @@ class OutcomeTable:
 
     `score` is in 0..1, `cost` in dollars, `latency` in seconds; tokens and latency are NaN where unknown.
     `answers` and `responses` hold by row what is kept of each model's reply; `replies` are whole ones, with calls
-    of tools and log-probabilities, of tables that are made in memory. `digest` is the SHA-256 of what was read.
+    of tools and log-probabilities, of tables that are made in memory. `votes` are those on it, where any were
+    asked for. `digest` is the SHA-256 of what was read.
     """
 
     name: str
@@ -62,6 +64,7 @@ class OutcomeTable:
     answers: tuple[Mapping[str, str], ...] = ()
     responses: tuple[Mapping[str, str], ...] = ()
     replies: tuple[Mapping[str, Completion], ...] = ()
+    votes: tuple[Mapping[str, Votes], ...] = ()
     counts: Counts = field(default_factory=Counts)
     digest: str = ""
     blank_is_failure: bool = False
@@ -95,6 +98,7 @@ class OutcomeTable:
             answers=tuple(self.answers[place] for place in places) if self.answers else (),
             responses=tuple(self.responses[place] for place in places) if self.responses else (),
             replies=tuple(self.replies[place] for place in places) if self.replies else (),
+            votes=tuple(self.votes[place] for place in places) if self.votes else (),
             **{name: value[places] for name, value in self._matrices().items()},
         )
 
@@ -102,7 +106,8 @@ class OutcomeTable:
         """Return the table of these `models`, in that order."""
         columns = [self.models.index(model) for model in models]
         matrices = {name: value[:, columns] for name, value in self._matrices().items()}
-        return replace(self, models=tuple(models), **matrices)
+        votes = tuple({model: row[model] for model in models if model in row} for row in self.votes)
+        return replace(self, models=tuple(models), votes=votes, **matrices)
 
     def tried(self) -> OutcomeTable:
         """Return the table without models that have no outcome at all."""
@@ -145,6 +150,7 @@ def join(tables: Sequence[OutcomeTable]) -> OutcomeTable:
         answers=_texts([table.answers for table in tables], tables),
         responses=_texts([table.responses for table in tables], tables),
         replies=_texts([table.replies for table in tables], tables),
+        votes=_texts([table.votes for table in tables], tables),
         counts=Counts(*(sum(parts) for parts in zip(*(astuple(table.counts) for table in tables), strict=True))),
         blank_is_failure=all(table.blank_is_failure for table in tables),
         digest="+".join(dict.fromkeys(table.digest for table in tables)),

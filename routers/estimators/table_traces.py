@@ -11,6 +11,7 @@ import numpy as np
 
 from agentkit.costs import NANO
 from agentkit.errors import TableError
+from agentkit.routers.base import Votes
 from agentkit.routers.estimators.table import Floats, Item, OutcomeTable
 from agentkit.routers.lessons import Lesson, Verdict, read_lessons
 
@@ -19,7 +20,7 @@ def read_traces(path: str | Path, verdict: Verdict | None = None) -> OutcomeTabl
     """Read a trace file as a table; raises TableError where it is none, or no run in it has a score.
 
     Scores are those of `agentkit.routers.lessons`. Runs that are alike in task and model count as one; the latest
-    answer is kept.
+    answer is kept, with the votes on it.
     """
     path = Path(path)
     lessons = [lesson for lesson in read_lessons(path, verdict) if lesson.score is not None]
@@ -47,6 +48,7 @@ def read_traces(path: str | Path, verdict: Verdict | None = None) -> OutcomeTabl
         output_tokens=matrix(lambda lesson: lesson.output_tokens),
         latency=matrix(lambda lesson: lesson.seconds),
         answers=_answers(cells, len(tasks), models),
+        votes=_votes(cells, len(tasks), models),
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
@@ -61,3 +63,14 @@ def _answers(
             return ()
         found[row][models[column]] = lessons[-1].answer
     return found
+
+
+def _votes(
+    cells: dict[tuple[int, int], list[Lesson]], rows: int, models: Sequence[str]
+) -> tuple[dict[str, Votes], ...]:
+    """Return the votes by row and model; nothing where no reply has any."""
+    found: tuple[dict[str, Votes], ...] = tuple({} for _ in range(rows))
+    for (row, column), lessons in cells.items():
+        if votes := lessons[-1].votes:
+            found[row][models[column]] = votes
+    return found if any(found) else ()

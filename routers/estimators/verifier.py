@@ -8,8 +8,10 @@ and φ_i what its reply shows of itself (`agentkit.routers.signals`):
     next_u = v·(l_u, mean_j(post_j − l_j), [all agree], [some differ]) + v_0   pooled
 
 where Σ⁺ runs over the other replies whose final answer is the same and Σ⁻ over those with another one, and u is a
-model that was not asked. The regressions see prefixes of random call orders of the training queries, priors that
-had not seen the query, and own logits that are cross-fitted.
+model that was not asked. Where a model voted on the reply (`agentkit.routers.self_verification`), and votes of its
+were fitted on, own_i becomes a·own_i + b·(log odds of the votes) + c, with a, b, c by voter and model: a reply
+without votes is judged as if there were none anywhere. The regressions see prefixes of random call orders of the
+training queries, priors that had not seen the query, and own logits that are cross-fitted.
 
 How far a reply will move the belief in it is kept by model, as likelihoods of six kinds of evidence. They are
 those of a reply alone: that a second answer agrees with the first makes it more credible, and no better.
@@ -50,7 +52,7 @@ class Verifier:
     """Coefficients as plain numbers: `own` by model over (prior logit, *signals, 1), `post` and `next` pooled.
 
     `evidence` has the likelihoods by model; the name "" is the whole pool's, for models never seen. `calls` says
-    that it was fitted on calls of tools, too.
+    that it was fitted on calls of tools, too. `voted` has by voter and model (own logit, log odds of votes, 1).
     """
 
     own: Mapping[str, Sequence[float]]
@@ -58,6 +60,7 @@ class Verifier:
     next: Sequence[float]
     evidence: Mapping[str, Likelihoods]
     calls: bool = False
+    voted: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, table: OutcomeTable, priors: Floats, *, seed: int = 0) -> Verifier:
@@ -79,13 +82,13 @@ class Verifier:
         moved = (own_logits - logits)[known]
         evidence = _evidence(moved, table.score[known], np.nonzero(known)[1], table.models)
         calls = any(reply.message.tool_calls for row in table.replies for reply in row.values())
-        return cls(own, post.tolist(), next_.tolist(), evidence, calls)
+        return cls(own, post.tolist(), next_.tolist(), evidence, calls, _fit_voted(table, own_logits))
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Verifier:
         """Build it from what JSON made of it; raises KeyError when something is missing."""
         calls = bool(plain.get("calls", False))
-        return cls(plain["own"], plain["post"], plain["next"], plain["evidence"], calls)
+        return cls(plain["own"], plain["post"], plain["next"], plain["evidence"], calls, plain["voted"])
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -168,9 +171,17 @@ class VerifiedEstimator:
             evidence, answer = self._measure(question, outcome)
             weights = self.verifier.own.get(outcome.model)
             own = prior.get(outcome.model, 0.0) * (weights[0] if weights else 1.0) + evidence
-            owns.append(min(max(own, -_EDGE), _EDGE))
+            owns.append(self._heard(outcome, min(max(own, -_EDGE), _EDGE)))
             answers.append(answer)
         return [_dot(self.verifier.post, _features(place, owns, answers)) for place in range(len(owns))]
+
+    def _heard(self, outcome: Outcome, own: float) -> float:
+        """Return the own logit with the votes on the reply taken into account."""
+        votes = outcome.votes
+        weights = self.verifier.voted.get(votes.by, {}).get(outcome.model) if votes else None
+        if votes is None or weights is None:
+            return own
+        return min(max(_dot(weights, (own, votes.log_odds)), -_EDGE), _EDGE)
 
     def _measure(self, question: str, outcome: Outcome) -> tuple[float, str]:
         """Return the part of the own logit that the reply makes, and its final answer."""
@@ -259,6 +270,23 @@ def _fit_own(
             held_out[rows[part == this], column] = inputs[part == this] @ weights[:-1] + weights[-1]
         found[model] = _logistic(inputs, scores).tolist()
     return found, np.clip(held_out, -_EDGE, _EDGE)
+
+
+def _fit_voted(table: OutcomeTable, own: Floats) -> dict[str, dict[str, list[float]]]:
+    """Return by voter and model what votes add to cross-fitted `own` logits, where there are enough of them."""
+    heard: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    for row, votes in enumerate(table.votes):
+        for model, said in votes.items():
+            place = row, table.models.index(model)
+            if table.known[place]:
+                shown = float(own[place]), said.log_odds, float(table.score[place])
+                heard.setdefault((said.by, model), []).append(shown)
+    found: dict[str, dict[str, list[float]]] = {}
+    for (by, model), rows in heard.items():
+        inputs, scores = np.array(rows)[:, :2], np.array(rows)[:, 2]
+        if min(scores.sum(), (1 - scores).sum()) >= _LEAST:
+            found.setdefault(by, {})[model] = _logistic(inputs, scores).tolist()
+    return found
 
 
 def _logistic(inputs: Floats, scores: Floats) -> Floats:

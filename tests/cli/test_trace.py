@@ -52,6 +52,8 @@ EVENTS: list[tuple[Event, str]] = [
     (Charged("h3", "model:m", COST), "model:m is charged in full: $0.000012"),
     (Overrun("h3", "model:m", COST), "model:m was billed $0.000012 · 9 tokens above its hold"),
     (Verified("main", "m", ()), "m: valid"),
+    (Verified("main", "m", (), "n", False), "m: the reply of n is wrong"),
+    (Verified("main", "m", (), "n"), "m: the reply of n is neither right nor wrong"),
     (Verified("main", "m", ("too long",)), "m: too long"),
     (Failed("model:m", "down"), "model:m: down"),
     (Answered("complete", "answered", "Hi.", COST), "complete: Hi."),

@@ -20,8 +20,9 @@ from agentkit.errors import (
 from agentkit.executor.offer import LEAST_OUTPUT
 from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
-from agentkit.messages import ToolCall, assistant
+from agentkit.messages import ToolCall, assistant, user
 from agentkit.routers import Call
+from agentkit.routers.base import Ask
 from agentkit.routers.fastest import FastestRouter, Posterior
 from agentkit.trace import Retried, Routed, Verified
 from agentkit.types import Capabilities, Completion, Request
@@ -172,6 +173,15 @@ async def test_a_router_that_names_no_candidate_is_told() -> None:
             return Call("nobody", "why not")
 
     with pytest.raises(RoutingError, match="'nobody'; it must be one of"):
+        await agent(router=Wrong()).run(TASK)
+
+
+async def test_a_vote_on_a_reply_that_does_not_exist_is_told() -> None:
+    class Wrong:
+        def next(self, *_: object) -> Call:
+            return Call("scripted", "why not", Ask((user("Is it right?"),), 10, about=0))
+
+    with pytest.raises(RoutingError, match="about outcome 0 of 0"):
         await agent(router=Wrong()).run(TASK)
 
 

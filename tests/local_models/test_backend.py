@@ -53,7 +53,7 @@ def comparable(completion: Completion) -> Completion:
     """Leave out what may differ: call ids, how much of the prompt was cached, the last bits of floats."""
     calls = tuple(replace(call, id="") for call in completion.message.tool_calls)
     usage = completion.usage and Usage(completion.usage.total_input, output_tokens=completion.usage.output_tokens)
-    logprobs = tuple(replace(token, logprob=round(token.logprob, 4)) for token in completion.logprobs)
+    logprobs = tuple(replace(token, logprob=round(token.logprob, 4), margin=None) for token in completion.logprobs)
     message = replace(completion.message, tool_calls=calls)
     return replace(completion, message=message, usage=usage, logprobs=logprobs)
 
@@ -124,7 +124,10 @@ async def test_a_stream_adds_up_to_the_completion(babbler: LocalBackend, request
     pieces = await deltas(babbler, request_)
     for piece in pieces:
         assembler.add(piece)
-    assert comparable(assembler.partial()) == comparable(await babbler.complete(request_))
+    streamed, whole = assembler.partial(), await babbler.complete(request_)
+    assert comparable(streamed) == comparable(whole)
+    margins = [[token.margin for token in reply.logprobs] for reply in (streamed, whole)]
+    assert margins[0] == pytest.approx(margins[1], abs=1e-4)
     assert [piece.finish_reason for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
     assert pieces[-1].finish_reason is not None
     billed = [piece.usage.output_tokens for piece in pieces if piece.usage]
@@ -139,7 +142,7 @@ async def test_log_probabilities_cover_every_billed_token(parrot: LocalBackend) 
     assert (
         text == completion.message.text + '<tool_call>{"name": "look", "arguments": {"id": 7}}</tool_call><|end|>'
     )
-    assert all(token.logprob <= 0 for token in completion.logprobs)
+    assert all(token.margin is not None and token.logprob <= 0 <= token.margin for token in completion.logprobs)
 
 
 async def test_the_next_turn_pays_the_cache_price_for_what_was_read(babbler: LocalBackend) -> None:

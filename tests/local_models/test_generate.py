@@ -126,8 +126,11 @@ def test_log_probabilities_are_those_of_the_model_whatever_the_temperature() -> 
     generation = Generation(Engine(MODEL), prompt, sampling, cap=6, window=1024, logprobs=True)
     tokens = [token for token in generation.steps() if token]
     ids = torch.tensor([[*prompt, *(token.id for token in tokens)]])
-    expected = MODEL(ids)[0, 11:-1].log_softmax(-1).gather(1, ids[0, 12:, None])[:, 0]
-    assert [token.logprob for token in tokens] == pytest.approx(expected.tolist(), abs=1e-5)
+    every = MODEL(ids)[0, 11:-1].log_softmax(-1)
+    expected, best = every.gather(1, ids[0, 12:, None])[:, 0], every.sort(-1, descending=True).values
+    found, margins = zip(*(token.certainty for token in tokens if token.certainty), strict=True)
+    assert list(found) == pytest.approx(expected.tolist(), abs=1e-5)
+    assert list(margins) == pytest.approx((best[:, 0] - best[:, 1]).tolist(), abs=1e-5)
 
 
 def test_half_precision_runs(random_folder: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agentkit.local_models.sampling import Sampler, Sampling, log_probability
+from agentkit.local_models.sampling import Sampler, Sampling, certainty
 
 PROBABILITIES = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15])
 LOGITS = PROBABILITIES.log() + 3.0
@@ -69,4 +69,6 @@ def test_without_a_seed_each_sampler_has_its_own() -> None:
 
 def test_log_probabilities_are_of_the_models_own_distribution() -> None:
     for token, probability in enumerate(PROBABILITIES.tolist()):
-        assert log_probability(LOGITS, token) == pytest.approx(math.log(probability), abs=1e-6)
+        found, margin = certainty(LOGITS, token)
+        assert found == pytest.approx(math.log(probability), abs=1e-6)
+        assert margin == pytest.approx(math.log(0.4 / 0.3), abs=1e-6)  # whichever token was drawn

@@ -12,6 +12,7 @@ from agentkit.routers.conservative import ConservativeRouter
 from agentkit.routers.fastest import FastestRouter
 from agentkit.routers.preferences import Preferences
 from agentkit.routers.reservation import Likelihoods
+from agentkit.routers.self_verification import SelfVerifyingRouter
 from agentkit.types import Capabilities, Completion, ModelCard, ScopeView
 from tests.scenario import card
 
@@ -64,6 +65,7 @@ ROUTERS: dict[str, Router] = {
     "tiers": TierRouter(Simple(), ["small", "medium", "large"], 0.6),
     "cascade routing": CascadeRouter(Doubtful()),
     "cascade routing, thrifty": CascadeRouter(Doubtful(), 1e6),
+    "self-verifying": SelfVerifyingRouter(CascadeRouter(Doubtful()), "small"),
 }
 
 

@@ -16,6 +16,7 @@ from agentkit.errors import ConfigError, TableError
 from agentkit.loader import load as load_definition
 from agentkit.routers import Call, Query
 from agentkit.routers.artefact import Artefact, load
+from agentkit.routers.base import Votes
 from agentkit.routers.estimators import HEADS
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.fit import fit
@@ -134,7 +135,7 @@ def test_what_is_no_artefact_of_this_version_is_refused(artefact: Artefact, tmp_
         load(path)
     artefact.save(path)
     arrays = load_file(path)
-    save_file(arrays, path, metadata={"agentkit": '{"format": "agentkit-router", "version": 1}'})
+    save_file(arrays, path, metadata={"agentkit": '{"format": "agentkit-router", "version": 2}'})
     with pytest.raises(ConfigError, match="'estimator'"):
         load(path)
 
@@ -210,6 +211,32 @@ def test_a_definition_names_an_artefact_beside_it(
     bounds = {card.name: Cost(usd=1) for card in cards}
     decision = agent.router.next(Query("war empire crown", bounds), cards, (), VIEW)
     assert isinstance(decision, Call) and decision.model == chosen
+
+
+def test_a_definition_may_have_replies_verified(tmp_path: Path) -> None:
+    """Off unless it is asked for; refused where it could change nothing, unless it is to be recorded."""
+    table, path = with_replies(200), tmp_path / "agentkit.yaml"
+    said = tuple({"algebra": Votes("algebra", 8 * int(right), 8)} for right in table.score[:, 0])
+    made = fit(replace(table, votes=said))
+    assert made.voters == {"algebra"} and fit(table).voters == frozenset()
+    stage = Stage.of(table)
+    for artefact, verify, votes in (
+        (made, "", False),
+        (made, ", self_verify: {by: algebra, votes: 3}", True),
+        (fit(table), ", self_verify: {by: algebra, always: true}", True),
+    ):
+        artefact.save(tmp_path / "router.safetensors")
+        assert load(tmp_path / "router.safetensors").voters == artefact.voters
+        path.write_text(DEFINITION.replace("KNOB", f", quality_per_usd: 200{verify}"))
+        router = load_definition(path).router
+        on = [
+            router.next(query, stage.cards, [outcomes["algebra"]], VIEW)
+            for query, outcomes in zip(stage.queries, stage.outcomes, strict=True)
+        ]
+        assert any(isinstance(one, Call) and one.ask is not None for one in on) is votes
+    path.write_text(DEFINITION.replace("KNOB", ", self_verify: {by: algebra}"))
+    with pytest.raises(ConfigError, match="not fitted on votes of 'algebra'"):
+        load_definition(path)
 
 
 @pytest.mark.parametrize(("dollars", "dear"), [(0.05, False), (10.0, True)])

@@ -53,7 +53,7 @@ def test_without_a_reply_there_is_nothing_to_measure() -> None:
 
 def test_what_is_measured() -> None:
     text = "12 + 3 = 15, 7 * 2 = 15, 10 / 3 = 3.33, 4 / 0 = 9\nHowever, that is not sure.\n#### -15"
-    logprobs = (TokenLogprob("a", -0.5), TokenLogprob("b", -1.5))
+    logprobs = TokenLogprob("a", -0.5, 1.0), TokenLogprob("b", -1.5, 0.25), TokenLogprob("c", -1.0)
     found = measured(
         reply(text, usage=Usage(input_tokens=1, output_tokens=3), logprobs=logprobs), problems=("it is wrong",)
     )
@@ -61,6 +61,7 @@ def test_what_is_measured() -> None:
     assert found["false_sums"] == pytest.approx(1.0986, abs=1e-4)  # ln(1 + 2)
     assert found["doubts"] == found["false_sums"]
     assert (found["confidence"], found["least_confidence"]) == (-1.0, -1.5)
+    assert (found["margin"], found["least_margin"]) == (0.625, 0.25)  # of the tokens that have one
     assert (found["number"], found["whole"], found["negative"]) == (1, 1, 1)
     assert found["tokens"] == pytest.approx(1.3863, abs=1e-4)
 

@@ -30,7 +30,7 @@ async def record_turns(desk: Desk, models: Sequence[Backend], questions: Sequenc
     names = tuple(model.card.name for model in models)
     items, replies, scores = [], [], []
     for number, question in enumerate(questions):
-        for turn, request in enumerate(_requests(desk, question)):
+        for turn, request in enumerate(turn_requests(desk, question)):
             said = {model.card.name: await model.complete(request) for model in models}
             items.append(Item(f"{number}.{turn}", "order-desk", question.kind, question.text))
             replies.append(said)
@@ -59,7 +59,7 @@ async def record_turns(desk: Desk, models: Sequence[Backend], questions: Sequenc
     )
 
 
-def _requests(desk: Desk, question: Question) -> list[Request]:
+def turn_requests(desk: Desk, question: Question) -> list[Request]:
     """Return what is asked in each turn, when all goes right."""
     tools = [tool.spec for tool in desk_tools(desk)]
     random.Random(0).shuffle(tools)  # as an agent of the desk offers them
