@@ -1,8 +1,8 @@
 """HTTP/1.1 connections to model servers: a transport for httpx, over asyncio, in which llhttp reads the replies.
 
 Why not httpx's own: reading a token of a stream there costs more than all else that we do about it, and a bare
-asyncio cancellation may leave one of its connections open (docs/decisions.md). HTTP is llhttp's, through httptools.
-What is left is here: connect, write a request whole, wait with a limit, and keep what can be used again.
+asyncio cancellation may leave one of its connections open (docs/decisions.md). HTTP is read by llhttp, through
+httptools. What is left is here: connect, write a request, wait with a limit, and keep what can be used again.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ class _ReadLimit(float):
     """The limit of a read in seconds, which ends at the deadline of a clock, wherever that has moved.
 
     A transport adds it to the time of the event loop before each read, and a right operand of a derived class has
-    the first word. So the hundreds of reads of a stream need no cancel scopes, which would cost as much as parsing.
+    the first word. So the many reads of a stream need no cancel scopes, which would cost as much as parsing.
     """
 
     _clock: _Clock
