@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - a socket is only this cheap as a protocol of the event loop
 import math
+import re
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import anyio
 import httptools
@@ -28,8 +29,10 @@ MOST_IDLE = 100
 """Unused connections kept for one server."""
 
 _HEAD_START = 0.25  # seconds that an address has before the next is tried beside it
-_LARGEST_HEAD = 64 * 1024  # bytes; what a reply may say before its body begins
+_LARGEST_HEAD = 64 * 1024  # bytes; what a reply may say without a byte of body in it: heads, trailers
 _LARGEST_UNREAD = 256 * 1024  # bytes; more than that waits in the socket until the reader comes
+_FRAMING = (b"content-length", b"transfer-encoding")
+_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\0\r\n]*\r\n)+")  # headers, RFC 9110 5.1 and 5.5
 
 
 class Origin(NamedTuple):
@@ -56,9 +59,10 @@ class Connections(httpx.AsyncBaseTransport):
         """Send `request` and return when the head of the reply is here; raises httpx.TransportError."""
         url, limits = request.url, request.extensions.get("timeout", {})
         origin = Origin(url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
+        written = _written(request)
         connection = self._take(origin) or await self._connect(origin, limits.get("connect"))
         try:
-            head = await connection.ask(_written(request), limits.get("read"))
+            head = await connection.ask(written, limits.get("read"))
         except BaseException:
             connection.abort()
             raise
@@ -75,16 +79,21 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin, limit: float | None) -> _Connection:
         """Open a connection within `limit` seconds."""
-        loop = asyncio.get_running_loop()
-        trust, name = (self._trust(), origin.host) if origin.scheme == "https" else (None, None)
+        loop, secured = asyncio.get_running_loop(), dict[str, Any]()
         try:
+            if origin.scheme == "https":
+                secured = {"ssl": self._trust(), "server_hostname": origin.host, "ssl_shutdown_timeout": 1.0}
             with anyio.fail_after(limit):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(loop), sock=await _reached(loop, origin), ssl=trust, server_hostname=name
+                    lambda: _Connection(loop), sock=await _reached(loop, origin), **secured
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the connection took too long") from error
-        except OSError as error:  # also of name resolution and TLS
+        except (
+            OSError,
+            ValueError,
+            OverflowError,
+        ) as error:  # also of TLS, and of names and ports there cannot be
             raise httpx.ConnectError(str(error)) from error
         return connection
 
@@ -105,7 +114,7 @@ class Connections(httpx.AsyncBaseTransport):
             return
         connections = self._idle.setdefault(origin, deque())
         connections.append(connection)
-        while len(connections) > MOST_IDLE or not connections[0].usable:
+        while connections and (len(connections) > MOST_IDLE or not connections[0].usable):
             connections.popleft().abort()
 
 
@@ -132,7 +141,7 @@ class _Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._head: _Head | None = None
         self._unread: list[bytes] = []
-        self._size = 0  # bytes of the head, then of what is unread
+        self._size = 0  # bytes that came since the reply or its body began, or since some of it was read
         self._done = self._keeps = self._ends_by_closing = False
 
     # ------------------------------------------------ for the transport
@@ -181,7 +190,11 @@ class _Connection(asyncio.Protocol):
         """Be unused from now on; returns whether it may be used again."""
         self._unused_since = self._loop.time()
         self._unwatch()
-        return self._done and self._keeps and self._failure is None
+        self.take()  # what nobody wanted may have stopped the reading
+        is_over = (
+            self._done and not self._transport.get_write_buffer_size()
+        )  # refused early, a request is still sent
+        return is_over and self._keeps and self.usable
 
     def abort(self) -> None:
         """Close it at once."""
@@ -198,7 +211,7 @@ class _Connection(asyncio.Protocol):
         self._due = due
         if self._timer is not None and self._timer.when() > due:
             self._unwatch()
-        if self._timer is None:
+        if self._timer is None and due < math.inf:
             self._timer = self._loop.call_at(due, self._ring)
 
     def _unwatch(self) -> None:
@@ -217,18 +230,16 @@ class _Connection(asyncio.Protocol):
 
     # ------------------------------------------------ from the event loop
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None:
-            self._size += len(data)
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(httpx.RemoteProtocolError(f"what the server sent is not HTTP: {error}"))
-        if self._head is None and self._size > _LARGEST_HEAD:
-            self._fail(httpx.RemoteProtocolError("the head of the reply has no end"))
+            self._refuse(f"what the server sent is not HTTP: {error.__context__ or error}")
+        if self._size > _LARGEST_HEAD and not self._unread:
+            self._refuse("the head or the trailer of the reply has no end")
         elif self._size > _LARGEST_UNREAD:
             self._transport.pause_reading()
         self._wake()
@@ -246,6 +257,11 @@ class _Connection(asyncio.Protocol):
     def _fail(self, failure: Exception) -> None:
         self._failure = self._failure or failure
 
+    def _refuse(self, why: str) -> None:
+        """Take nothing more of a server that does not keep to HTTP; what was understood may still be read."""
+        self._fail(httpx.RemoteProtocolError(why))
+        self._transport.abort()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -256,19 +272,22 @@ class _Connection(asyncio.Protocol):
             raise httptools.HttpParserError("there is more than one reply")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        if self._head is None:  # not a trailer
+            self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # an interim reply; the one that counts follows
             return
-        framed = {name.lower() for name, _ in self._headers} & {b"content-length", b"transfer-encoding"}
-        self._keeps, self._ends_by_closing = self._parser.should_keep_alive(), not framed
+        framing = [(name.lower(), value.lower()) for name, value in self._headers if name.lower() in _FRAMING]
+        codings = [value for name, value in framing if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):  # llhttp would leave the others in the body
+            raise httptools.HttpParserError("its transfer encoding is not chunked")
+        self._keeps, self._ends_by_closing = self._parser.should_keep_alive(), not framing
         self._head, self._size = _Head(status, self._headers), 0
 
     def on_body(self, body: bytes) -> None:
         self._unread.append(body)
-        self._size += len(body)
 
     def on_message_complete(self) -> None:
         if self._head is None:
@@ -277,22 +296,25 @@ class _Connection(asyncio.Protocol):
             self._done = True
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
     """The body of a reply in the pieces in which it comes, each as large as what has arrived when it is wanted."""
 
     def __init__(self, connection: _Connection, limit: float | None, release: Callable[[], None]) -> None:
         self._connection, self._limit, self._release = connection, limit, release
         self._open = True
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
+        return self  # no generator: one that is left early is closed by a task, later
+
+    async def __anext__(self) -> bytes:
         connection = self._connection
         while self._open:
             if piece := connection.take():
-                yield piece
-            elif connection.done:
-                return
-            else:
-                await connection.more(self._limit)
+                return piece
+            if connection.done:
+                raise StopAsyncIteration
+            await connection.more(self._limit)
+        raise httpx.ReadError("the reply was closed before it was read")
 
     async def aclose(self) -> None:
         """Give the connection back, to be used again if the reply was read to its end."""
@@ -302,25 +324,26 @@ class _Body(httpx.AsyncByteStream):
 
 
 async def _reached(loop: asyncio.AbstractEventLoop, origin: Origin) -> socket.socket:
-    """Connect to the first address of a host that answers, as RFC 8305 has it; raises OSError.
+    """Connect to the first address of a host that answers, each with a head start on the next (RFC 8305).
 
-    asyncio can do so too, and loses a socket or a task when it is cancelled meanwhile.
+    Raises OSError. asyncio can do so too, and loses a socket or a task when it is cancelled meanwhile.
     """
     addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     reached: list[socket.socket] = []
-    failures: list[OSError] = []
+    failures: list[Exception] = []
 
     async def attempt(family: int, kind: int, protocol: int, address: Any, over: anyio.Event) -> None:
-        opened = socket.socket(family, kind, protocol)
+        opened = None
         try:
+            opened = socket.socket(family, kind, protocol)
             opened.setblocking(False)
             await loop.sock_connect(opened, address)
             reached.append(opened)
             group.cancel_scope.cancel()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             failures.append(error)
         finally:
-            if opened not in reached:
+            if opened and opened not in reached:
                 opened.close()
             over.set()
 
@@ -344,8 +367,8 @@ async def _reached(loop: asyncio.AbstractEventLoop, origin: Origin) -> socket.so
 
 def _written(request: httpx.Request) -> bytes:
     """Return `request` as it is sent; raises httpx.LocalProtocolError for a header that would end too early."""
-    lines = [b"%b: %b\r\n" % pair for pair in request.headers.raw]
-    head = b"".join(lines)
-    if head.count(b"\r") != len(lines) or head.count(b"\n") != len(lines) or b"\0" in head:
-        raise httpx.LocalProtocolError("a header has a line break in it")
-    return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (request.method.encode(), request.url.raw_path, head, request.content)
+    headers = request.headers.raw
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    if not _LINES.fullmatch(lines) or lines.count(b"\n") != len(headers):
+        raise httpx.LocalProtocolError("a header has a name or a value that HTTP cannot carry")
+    return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (request.method.encode(), request.url.raw_path, lines, request.content)

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import anyio
 import httpx
@@ -82,6 +83,8 @@ class Endpoint:
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
+        if "@" in urlsplit(base_url).netloc:
+            raise ConfigError("base_url carries credentials, which are not sent; give them as a key or in headers")
         self._card, self._base_url = card, base_url
         self._headers = httpx.Headers({**_HEADERS, **(headers or {})})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
@@ -238,6 +241,8 @@ class _Clock:
         if isinstance(error, httpx.ConnectError):
             detail = f"cannot be reached: {error}; check the base URL {self._base_url}, and that the server runs"
             return Unreachable(self._model, detail)
+        if isinstance(error, httpx.LocalProtocolError):
+            return BadRequest(self._model, f"the request cannot be sent: {error}")
         if isinstance(error, httpx.DecodingError):
             return BadResponse(self._model, f"the body cannot be decompressed: {error}")
         reason = str(error) or type(error).__name__
@@ -303,11 +308,33 @@ def _transport_to(base_url: str) -> Transport:
     """Return our own connections, or httpx's where the environment puts a proxy before `base_url`."""
     address, proxies = httpx.URL(base_url), getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(address.netloc.decode()):
+    if not proxy or _is_excepted(address, proxies.get("no", "")):
         return Connections(_trust)
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
-    return httpx.AsyncHTTPTransport(verify=_trust(), proxy=proxy, limits=limits)
+    try:
+        return httpx.AsyncHTTPTransport(verify=_trust(), proxy=proxy, limits=limits)
+    except (ValueError, ImportError, httpx.InvalidURL):  # their texts may quote its credentials
+        what = "should be a valid address of http, https or, with the package socksio, socks5"
+        raise ConfigError(f"the proxy in the environment {what}") from None
+
+
+def _is_excepted(address: httpx.URL, exceptions: str) -> bool:
+    """Whether `NO_PROXY` lists an address.
+
+    An entry is a host with its subdomains, after a dot these alone, after a scheme the host alone, or `*`; a port
+    may follow.
+    """
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    names = {address.host, host, f"{host}:{address.port or (443 if address.scheme == 'https' else 80)}"}
+    for entry in exceptions.lower().split(","):
+        scheme, _, name = entry.strip().rpartition("://")
+        suffix = f".{name.removeprefix('.')}"
+        if name == "*" or (scheme in ("all", address.scheme) and name in names):
+            return True
+        if name and not scheme and any(one == name or one.endswith(suffix) for one in names):
+            return True
+    return False
 
 
 @cache
