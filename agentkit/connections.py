@@ -89,11 +89,7 @@ class Connections(httpx.AsyncBaseTransport):
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the connection took too long") from error
-        except (
-            OSError,
-            ValueError,
-            OverflowError,
-        ) as error:  # also of TLS, and of names and ports there cannot be
+        except (OSError, ValueError, OverflowError) as error:  # of TLS, and of names and ports there cannot be
             raise httpx.ConnectError(str(error)) from error
         return connection
 

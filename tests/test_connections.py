@@ -47,13 +47,25 @@ async def test_an_idle_connection_is_closed_rather_than_used_when_it_is_old(
 @pytest.mark.parametrize("last", [None, b"HTTP/1.1 408 Late\r\n\r\n", b"hello"])
 async def test_a_connection_that_the_server_closed_or_speaks_on_is_not_used(last: Part) -> None:
     later = anyio.Event()
-    async with serving(HI, later, last, PATIENCE) as server, opened() as connections:
+    async with serving(HI, later, last) as server, opened() as connections:
         await ask(connections, server.url)
         later.set()
-        await until(lambda: not next(iter(connections._idle.values()))[0].usable)
+        await until(lambda: server.open == 0)
         server.reply = (HI,)
         assert (await ask(connections, server.url))[2] == b"hi"
         assert len(set(server.ports)) == 2
+
+
+async def test_a_connection_that_ended_with_its_reply_is_not_kept() -> None:
+    async with serving(HI) as server, opened() as connections:
+        first = await begin(connections, server.url)
+        server.reply = (HI, None)
+        second = await begin(connections, server.url)
+        connection = second.stream._connection  # type: ignore[union-attr]
+        await until(lambda: connection._failure is not None)
+        await finish(first)
+        await finish(second)
+        assert len(next(iter(connections._idle.values()))) == 1
 
 
 @pytest.mark.parametrize(
