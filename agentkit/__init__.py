@@ -5,8 +5,9 @@ The names below are loaded when they are first used, so that `import agentkit` c
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentkit.lazy import lazy
 
 if TYPE_CHECKING:
     from agentkit.agent import Agent
@@ -21,21 +22,24 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Agent": "agentkit.agent",
-    "AgentkitError": "agentkit.errors",
-    "Answer": "agentkit.answer",
-    "Budget": "agentkit.costs",
-    "Context": "agentkit.tools",
-    "Cost": "agentkit.costs",
-    "Ledger": "agentkit.budgets",
-    "ModelCard": "agentkit.types",
-    "Price": "agentkit.types",
-    "Scope": "agentkit.budgets",
-    "Tool": "agentkit.tools",
-    "load": "agentkit.loader",
-    "tool": "agentkit.tools",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "Agent": "agentkit.agent",
+        "AgentkitError": "agentkit.errors",
+        "Answer": "agentkit.answer",
+        "Budget": "agentkit.costs",
+        "Context": "agentkit.tools",
+        "Cost": "agentkit.costs",
+        "Ledger": "agentkit.budgets",
+        "ModelCard": "agentkit.types",
+        "Price": "agentkit.types",
+        "Scope": "agentkit.budgets",
+        "Tool": "agentkit.tools",
+        "load": "agentkit.loader",
+        "tool": "agentkit.tools",
+    },
+)
 
 __all__ = [
     "Agent",
@@ -52,14 +56,6 @@ __all__ = [
     "load",
     "tool",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'agentkit' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -1,26 +1,28 @@
-"""HTTP for model calls: the one module that names httpx.
+"""HTTP for model calls: with `connections`, the one place that names httpx.
 
 Every fault leaves as a `BackendError`. Nothing is retried here: whether a call is made again is the router's
 decision, and each attempt has a hold of its own. An `Endpoint` may be shared by tasks and outlives event loops; it
-has one client in each.
+has one transport in each.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
 
+from agentkit.connections import MOST_IDLE, Connections
 from agentkit.errors import (
     BackendError,
     BackendTimeout,
@@ -42,7 +44,12 @@ if TYPE_CHECKING:
 Transport = httpx.AsyncBaseTransport
 """The seam for callers that bring their own connections; it has to honour the read timeout of each request."""
 
-_JSON = {"content-type": "application/json"}
+_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate",
+    "user-agent": "agentkit",
+    "content-type": "application/json",
+}
 _ENCODER = json.JSONEncoder(default=dict, ensure_ascii=False, allow_nan=False)
 
 Phase = Literal["first_token", "between_chunks", "total"]
@@ -62,14 +69,6 @@ class Timeouts:
     total: float = 600.0
 
 
-@dataclass(slots=True)
-class _Shared:
-    """The client of one event loop, and how many calls are under way on it."""
-
-    client: httpx.AsyncClient
-    calls: int = 0
-
-
 class Endpoint:
     """A provider's base URL as seen by the model of `card`."""
 
@@ -84,33 +83,26 @@ class Endpoint:
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
-        self._card, self._base_url, self._headers = card, base_url, dict(headers or {})
+        if "@" in urlsplit(base_url).netloc:
+            raise ConfigError("base_url carries credentials, which are not sent; give them as a key or in headers")
+        self._card, self._base_url = card, base_url
+        self._headers = httpx.Headers({**_HEADERS, **(headers or {})})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
         self._limits = httpx.Timeout(None, connect=self._timeouts.connect).as_dict()
         self._urls: dict[str, httpx.URL] = {}  # kept, since making one costs as much as reading a reply
-        self._client: RunVar[_Shared | None] = RunVar("client", None)
+        self._opened: RunVar[Transport | None] = RunVar("transport", None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Send `body` and return the JSON of the answer."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
-        async with self._lent() as client:
-            response = await self._send(client, clock, path, body)
-            try:
-                with clock.reads():
-                    content = await response.aread()
-            finally:
-                await _release(response)
-        return read_json(self._card, content)
+        response = await self._send(clock, "POST", path, self._encoded(body))
+        return read_json(self._card, await self._content(response, clock))
 
     async def get(self, path: str) -> Any:
         """Return the JSON that lies at `path`."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
-        async with self._lent() as client:
-            with clock.limit():
-                response = await client.get(path)
-        if not response.is_success:
-            raise self._refusal(response, response.content)
-        return read_json(self._card, response.content)
+        response = await self._send(clock, "GET", path)
+        return read_json(self._card, await self._content(response, clock))
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[list[ServerEvent], None]:
         """Send `body` and yield the server-sent events of the answer, those that came together in one list.
@@ -118,84 +110,63 @@ class Endpoint:
         Closing it closes the connection.
         """
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "first_token")
-        async with self._lent() as client:
-            response = await self._send(client, clock, path, body)
-            try:
-                self._expect_event_stream(response)
-                parser = SseParser()
-                with clock.reads():
-                    async for chunk in _body(response):
-                        if events := parser.feed(chunk):
-                            yield events
-                            clock.advance()
-            finally:
-                await _release(response)
+        response = await self._send(clock, "POST", path, self._encoded(body))
+        try:
+            self._expect_event_stream(response)
+            parser = SseParser()
+            with clock.reads():
+                async for chunk in _body(response):
+                    if events := parser.feed(chunk):
+                        yield events
+                        clock.advance()
+        finally:
+            await _release(response)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; the next call opens new ones."""
-        if shared := self._client.get():
-            self._client.set(None)
-            await shared.client.aclose()
+        if transport := self._opened.get():
+            self._opened.set(None)
+            await transport.aclose()
 
-    @asynccontextmanager
-    async def _lent(self) -> AsyncGenerator[httpx.AsyncClient, None]:
-        """Lend this loop's client to a call.
+    def _open(self) -> Transport:
+        """Return the transport of this event loop."""
+        if (transport := self._opened.get()) is None:
+            transport = self._transport or _transport_to(self._base_url)
+            self._opened.set(transport)
+        return transport
 
-        httpcore closes its connections when a cancel scope ends a call. A bare asyncio cancellation may meet it
-        where it then forgets one, so that client takes no further calls and is closed after the last one it has.
-        """
-        shared = self._client.get() or self._open()
-        shared.calls += 1
+    def _encoded(self, body: Mapping[str, Any]) -> bytes:
         try:
-            yield shared.client
-        except anyio.get_cancelled_exc_class():
-            if anyio.current_effective_deadline() > -math.inf and self._client.get() is shared:
-                self._client.set(None)
-            raise
-        finally:
-            shared.calls -= 1
-            if not shared.calls and self._client.get() is not shared:
-                with anyio.move_on_after(1, shield=True):
-                    await shared.client.aclose()
-
-    def _open(self) -> _Shared:
-        client = httpx.AsyncClient(
-            base_url=self._base_url,
-            headers={**self._headers, **_JSON},
-            timeout=httpx.Timeout(None, connect=self._timeouts.connect),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-            verify=_trust(),
-            transport=self._transport,
-        )
-        self._client.set(shared := _Shared(client))
-        return shared
-
-    async def _send(
-        self, client: httpx.AsyncClient, clock: _Clock, path: str, body: Mapping[str, Any]
-    ) -> httpx.Response:
-        try:
-            content = _ENCODER.encode(body).encode()
+            return _ENCODER.encode(body).encode()
         except (TypeError, ValueError) as error:  # NaN, lone surrogates, a schema that is not JSON
             raise BadRequest(self._card.name, f"the request cannot be written as JSON: {error}") from error
+
+    async def _send(self, clock: _Clock, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        """Make a request and return the response, whose body is still to come and which has to be released.
+
+        httpx's client has no part in it: cookies, redirects and credentials of its own are not wanted here, and it
+        costs as much as the reading of a reply.
+        """
+        extensions = {"timeout": {**self._limits, "read": _ReadLimit(clock)}}
         request = httpx.Request(
-            "POST",
-            self._url(path),
-            headers=client.headers,
-            cookies=client.cookies or None,
-            content=content,
-            extensions={"timeout": {**self._limits, "read": _ReadLimit(clock)}},
+            method, self._url(path), headers=self._headers, content=content, extensions=extensions
         )
         with clock.limit():
-            response = await client.send(request, stream=True)
+            response = await self._open().handle_async_request(request)
         if response.is_success:
             return response
         reason = b""
+        with suppress(BackendError), clock.limit():  # the status says more than a broken body
+            reason = await self._content(response, clock)
+        raise self._refusal(response, reason)
+
+    async def _content(self, response: httpx.Response, clock: _Clock) -> bytes:
+        """Return the whole body."""
         try:
-            with suppress(BackendError), clock.limit():  # the status says more than a broken body
-                reason = await response.aread()
+            with clock.reads():
+                return b"".join([piece async for piece in _body(response)])
         finally:
             await _release(response)
-        raise self._refusal(response, reason)
 
     def _refusal(self, response: httpx.Response, content: bytes) -> BackendError:
         body, status = _json_or_text(content), response.status_code
@@ -270,6 +241,8 @@ class _Clock:
         if isinstance(error, httpx.ConnectError):
             detail = f"cannot be reached: {error}; check the base URL {self._base_url}, and that the server runs"
             return Unreachable(self._model, detail)
+        if isinstance(error, httpx.LocalProtocolError):
+            return BadRequest(self._model, f"the request cannot be sent: {error}")
         if isinstance(error, httpx.DecodingError):
             return BadResponse(self._model, f"the body cannot be decompressed: {error}")
         reason = str(error) or type(error).__name__
@@ -279,8 +252,8 @@ class _Clock:
 class _ReadLimit(float):
     """The limit of a read in seconds, which ends at the deadline of a clock, wherever that has moved.
 
-    httpcore adds it to the time of the event loop before each read, and a right operand of a derived class has the
-    first word. So the hundreds of reads of a stream need no cancel scopes, which would cost as much as parsing.
+    A transport adds it to the time of the event loop before each read, and a right operand of a derived class has
+    the first word. So the many reads of a stream need no cancel scopes, which would cost as much as parsing.
     """
 
     _clock: _Clock
@@ -331,9 +304,44 @@ def _body(response: httpx.Response) -> AsyncIterable[bytes]:
     return stream
 
 
+def _transport_to(base_url: str) -> Transport:
+    """Return our own connections, or httpx's where the environment puts a proxy before `base_url`."""
+    address, proxies = httpx.URL(base_url), getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    if not proxy or _is_excepted(address, proxies.get("no", "")):
+        return Connections(_trust)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
+    try:
+        return httpx.AsyncHTTPTransport(verify=_trust(), proxy=proxy, limits=limits)
+    except (ValueError, ImportError, httpx.InvalidURL):  # their texts may quote its credentials
+        what = "should be a valid address of http, https or, with the package socksio, socks5"
+        raise ConfigError(f"the proxy in the environment {what}") from None
+
+
+def _is_excepted(address: httpx.URL, exceptions: str) -> bool:
+    """Whether `NO_PROXY` lists an address.
+
+    An entry is a host with its subdomains, after a dot these alone, after a scheme the host alone, or `*`; a port
+    may follow.
+    """
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    names = {address.host, host, f"{host}:{address.port or (443 if address.scheme == 'https' else 80)}"}
+    for entry in exceptions.lower().split(","):
+        scheme, _, name = entry.strip().rpartition("://")
+        suffix = f".{name.removeprefix('.')}"
+        if name == "*" or (scheme in ("all", address.scheme) and name in names):
+            return True
+        if name and not scheme and any(one == name or one.endswith(suffix) for one in names):
+            return True
+    return False
+
+
 @cache
 def _trust() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # tens of milliseconds, so once
+    context = httpx.create_ssl_context()  # tens of milliseconds, so once
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 # ---------------------------------------------------------------- pages, for tools

@@ -3,9 +3,9 @@
 Routers that need to be fitted are loaded when they are named.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agentkit.lazy import lazy
 from agentkit.routers.base import Call, Decision, Estimate, Estimator, Outcome, Query, Router, Stop
 from agentkit.routers.fallback import FallbackRouter
 from agentkit.routers.rules import RuleRouter
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from agentkit.routers.cascade_routing import CascadeRouter
     from agentkit.routers.utility import UtilityRouter
 
-_HOME = {
-    "CascadeRouter": "agentkit.routers.cascade_routing",
-    "UtilityRouter": "agentkit.routers.utility",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "CascadeRouter": "agentkit.routers.cascade_routing",
+        "UtilityRouter": "agentkit.routers.utility",
+    },
+)
 
 __all__ = [
     "Call",
@@ -33,10 +36,3 @@ __all__ = [
     "Stop",
     "UtilityRouter",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return value

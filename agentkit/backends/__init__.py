@@ -3,8 +3,9 @@
 The names below are loaded when they are first used: a remote agent needs neither fakes nor cassettes.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentkit.lazy import lazy
 
 if TYPE_CHECKING:
     from agentkit.backends.base import Assembler, Backend, whole
@@ -14,19 +15,22 @@ if TYPE_CHECKING:
     from agentkit.backends.remote import RemoteBackend
     from agentkit.http import Timeouts
 
-_HOME = {
-    "Assembler": "agentkit.backends.base",
-    "Backend": "agentkit.backends.base",
-    "CachingBackend": "agentkit.backends.cache",
-    "Faulty": "agentkit.backends.fake",
-    "Recorder": "agentkit.backends.cassette",
-    "RemoteBackend": "agentkit.backends.remote",
-    "Replayer": "agentkit.backends.cassette",
-    "ScriptedBackend": "agentkit.backends.fake",
-    "Timeouts": "agentkit.http",
-    "calls": "agentkit.backends.fake",
-    "whole": "agentkit.backends.base",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "Assembler": "agentkit.backends.base",
+        "Backend": "agentkit.backends.base",
+        "CachingBackend": "agentkit.backends.cache",
+        "Faulty": "agentkit.backends.fake",
+        "Recorder": "agentkit.backends.cassette",
+        "RemoteBackend": "agentkit.backends.remote",
+        "Replayer": "agentkit.backends.cassette",
+        "ScriptedBackend": "agentkit.backends.fake",
+        "Timeouts": "agentkit.http",
+        "calls": "agentkit.backends.fake",
+        "whole": "agentkit.backends.base",
+    },
+)
 
 __all__ = [
     "Assembler",
@@ -41,9 +45,3 @@ __all__ = [
     "calls",
     "whole",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)

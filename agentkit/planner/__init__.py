@@ -3,9 +3,9 @@
 Planners that are not the default are loaded when they are named.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agentkit.lazy import lazy
 from agentkit.planner.base import Plan, Planner, Step
 from agentkit.planner.policy import OnFailure
 from agentkit.planner.single import SingleStepPlanner
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from agentkit.planner.fixed import FixedPlanner
     from agentkit.planner.llm import LLMPlanner
 
-_HOME = {
-    "BudgetAware": "agentkit.planner.bats",
-    "FixedPlanner": "agentkit.planner.fixed",
-    "LLMPlanner": "agentkit.planner.llm",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "BudgetAware": "agentkit.planner.bats",
+        "FixedPlanner": "agentkit.planner.fixed",
+        "LLMPlanner": "agentkit.planner.llm",
+    },
+)
 
 __all__ = [
     "BudgetAware",
@@ -34,10 +37,3 @@ __all__ = [
     "Step",
     "ToolUse",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return value

@@ -1,0 +1,152 @@
+"""What a model call sends, and by which way: directly, or through a proxy of the environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import product
+
+import httpx
+import pytest
+from httpx._utils import URLPattern, get_environment_proxies
+
+from agentkit.connections import Connections
+from agentkit.errors import BadRequest, ConfigError
+from agentkit.http import Endpoint, _transport_to
+from agentkit.types import ModelCard
+from tests.loopback import OK, Server, serving
+
+pytestmark = pytest.mark.anyio
+CARD = ModelCard("test", "openai", "test-model")
+EMPTY = OK + b"content-length: 2\r\n\r\n{}"
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@asynccontextmanager
+async def endpoint(url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Endpoint]:
+    opened = Endpoint(CARD, url, headers=headers)
+    try:
+        yield opened
+    finally:
+        await opened.aclose()
+
+
+def sent(server: Server) -> tuple[str, dict[str, str]]:
+    line, *headers = server.requests[-1].decode().split("\r\n")
+    return line, {name.lower(): value for name, _, value in (header.partition(": ") for header in headers)}
+
+
+async def test_a_call_says_what_httpx_says() -> None:
+    body = {"model": "m", "text": "ü"}
+    content = json.dumps(body, ensure_ascii=False).encode()
+    async with serving(EMPTY) as server:
+        async with endpoint(server.url, {"authorization": "Bearer key", "Accept": "text/x"}) as ours:
+            assert await ours.post("/chat", body) == {}
+        line, headers = sent(server)
+        async with httpx.AsyncClient(headers={"authorization": "Bearer key", "Accept": "text/x"}) as theirs:
+            reply = await theirs.post(
+                f"{server.url}/chat", content=content, headers={"content-type": "application/json"}
+            )
+            assert reply.json() == {}
+        expected_line, expected = sent(server)
+    assert line == expected_line == "POST /v1/chat HTTP/1.1"
+    assert expected.pop("connection") == "keep-alive"  # which HTTP/1.1 is anyway
+    assert headers == {**expected, "user-agent": "agentkit"}
+    assert headers["content-length"] == str(len(content))
+
+
+async def test_a_header_that_cannot_be_sent_is_a_bad_request() -> None:
+    async with serving(EMPTY) as server, endpoint(server.url, {"authorization": "Bearer key\n"}) as ours:
+        with pytest.raises(BadRequest, match="cannot be sent") as caught:
+            await ours.post("/chat", {})
+    assert "key" not in str(caught.value)
+
+
+def test_credentials_in_an_address_are_refused_and_not_told() -> None:
+    with pytest.raises(ConfigError, match="credentials") as caught:
+        Endpoint(CARD, "https://user:secret@example.com/v1")
+    assert "secret" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- proxies
+@pytest.mark.parametrize("written", ["http://{}", "{}"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_a_proxy_gets_the_whole_address(
+    monkeypatch: pytest.MonkeyPatch, variable: str, written: str
+) -> None:
+    async with serving(EMPTY) as proxy:
+        place = proxy.url.removeprefix("http://").removesuffix("/v1")
+        monkeypatch.setenv(variable.lower(), written.format(place))
+        async with endpoint("http://models.example:8000/v1") as ours:
+            assert await ours.post("/chat", {}) == {}
+        line, headers = sent(proxy)
+        assert line == "POST http://models.example:8000/v1/chat HTTP/1.1"
+        assert headers["host"] == "models.example:8000"
+        async with serving(EMPTY) as server:
+            monkeypatch.setenv("NO_PROXY", "models.example, 127.0.0.1")
+            async with endpoint(server.url) as ours:
+                assert await ours.post("/chat", {}) == {}
+            assert sent(server)[0] == "POST /v1/chat HTTP/1.1"
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "proxy", ["gopher://user:secret@x", "http://user:secret@x:port", "socks5://user:secret@x"]
+)
+def test_a_proxy_that_cannot_be_used_is_a_config_error(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match="proxy in the environment") as caught:
+        _transport_to("https://models.example/v1")
+    assert "secret" not in str(caught.value)
+
+
+def _httpx_goes_directly(url: str) -> bool:
+    """By the proxies of the environment as httpx's client has them: the first pattern that matches, by rank."""
+    proxies = {URLPattern(pattern): proxy for pattern, proxy in get_environment_proxies().items()}
+    return next((proxies[pattern] for pattern in sorted(proxies) if pattern.matches(httpx.URL(url))), None) is None
+
+
+HOSTS = ["example.com", "api.example.com", "notexample.com", "127.0.0.1", "localhost", "[::1]", "[2001:db8::1]"]
+EXCEPTIONS = [
+    *(
+        "",
+        " ",
+        "*",
+        "example.com",
+        ".example.com",
+        "EXAMPLE.com",
+        "com",
+        "api.example.com",
+        "127.0.0.1",
+        "localhost",
+    ),
+    *(
+        "::1",
+        "2001:db8::1",
+        "example.com:8000",
+        ".example.com:8000",
+        "127.0.0.0/8",
+        "https://example.com",
+    ),
+    *("http://api.example.com:8000", "example", "all://localhost", "example, *", "x.y,, localhost ,::1"),
+]
+
+
+@pytest.mark.parametrize("exceptions", EXCEPTIONS)
+@pytest.mark.parametrize("variable", VARIABLES[:3])
+def test_a_call_goes_through_a_proxy_when_httpx_would(
+    monkeypatch: pytest.MonkeyPatch, variable: str, exceptions: str
+) -> None:
+    monkeypatch.setenv(variable, "proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    for scheme, host, port in product(["http", "https"], HOSTS, ["", ":8000"]):
+        url = f"{scheme}://{host}{port}/v1"
+        assert isinstance(_transport_to(url), Connections) == _httpx_goes_directly(url), url
