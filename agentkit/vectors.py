@@ -74,10 +74,14 @@ class ExactIndex:
         scores, k = self.scores(queries), min(k, len(self._vectors))
         if not k:
             return scores[:, :0], np.zeros((len(queries), 0), np.int64)
-        places = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(scores, places, axis=1)
-        order = np.lexsort((places, -found), axis=1)  # ties by place, so that every kind agrees
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)
+        # One integer a score, with the place in it, so that ties go to the first. Matrix products of some processors give
+        # equal rows different last bits: what differs by less than a millionth counts as a tie.
+        count = len(self._vectors)
+        ranks = np.arange(count) - count * np.rint(scores * 1e6).astype(np.int64)
+        places = np.argpartition(ranks, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(ranks, places, axis=1), axis=1)
+        places = np.take_along_axis(places, order, axis=1)
+        return np.take_along_axis(scores, places, axis=1), places
 
 
 class FaissIndex:

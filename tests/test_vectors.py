@@ -43,8 +43,10 @@ def test_an_empty_index_finds_nothing() -> None:
     assert scores.shape == places.shape == (2, 0)
 
 
-def test_ties_go_to_the_first() -> None:
-    same = np.repeat(unit(1, 0), 5, axis=0)
+@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_go_to_the_first_whatever_the_last_bits_of_a_product_are(count: int, seed: int) -> None:
+    same = np.repeat(unit(1, seed), count, axis=0)
     assert open_index(same).search(same[:1], 3)[1].tolist() == [[0, 1, 2]]
 
 
