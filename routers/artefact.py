@@ -28,19 +28,20 @@ from agentkit.routers.votes import VoteRouter
 
 if TYPE_CHECKING:
     from agentkit.routers.estimators import Choice, FittedEstimator
+    from agentkit.routers.estimators.forecast import Forecast
     from agentkit.routers.estimators.reliability import Reliability
     from agentkit.routers.estimators.verified import Cascade
 
 FORMAT = "agentkit-router"
 VERSION = 1
-_FORECAST = 20  # queries that the rehearsed curve counts for in the window of a stream
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
     """A fitted estimator, how it was chosen, how far it can be believed, and the SHA-256 of its tables by name.
 
-    `lessons` are what was learnt after fitting, if anything was: the routers that are made of it go by them.
+    `forecast` are held-out predictions of training queries, for streams; artefacts of old have none. `lessons` are
+    what was learnt after fitting, if anything was: the routers that are made of it go by them.
     """
 
     estimator: FittedEstimator
@@ -48,6 +49,7 @@ class Artefact:
     reliability: Reliability
     tables: Mapping[str, str]
     cascade: Cascade | None = None
+    forecast: Forecast | None = None
     lessons: Lessons = field(default_factory=Lessons)
     _learning: LearningEstimator = field(init=False, repr=False, compare=False)
 
@@ -100,9 +102,13 @@ class Artefact:
 
         Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
         """
-        forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
-        make = partial(self.router, preferences=preferences)
-        return ShadowPriceRouter(make, self._learning, expected=expected, forecast=forecast)
+        return ShadowPriceRouter(
+            partial(self.router, preferences=preferences),
+            self._learning,
+            expected=expected,
+            forecast=self.forecast.options(self.estimator.models) if self.forecast else (),
+            spends=[(rate, spend) for rate, spend, _ in self.cascade.curve] if self.cascade else (),
+        )
 
     def vote(self, panel: Sequence[str]) -> VoteRouter:
         """Return the router that has the models of `panel` vote, each with the log odds of its being right."""
@@ -169,6 +175,8 @@ class Artefact:
 
         arrays, plain = dump(self.estimator)
         more, cascade = self.cascade.dump() if self.cascade else ({}, None)
+        if self.forecast:
+            more |= self.forecast.dump()
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -194,6 +202,7 @@ def load(path: str | Path) -> Artefact:
         from safetensors import SafetensorError, safe_open
 
         from agentkit.routers.estimators import Choice
+        from agentkit.routers.estimators.forecast import Forecast
         from agentkit.routers.estimators.reliability import Reliability
         from agentkit.routers.estimators.state import restore
         from agentkit.routers.estimators.verified import Cascade
@@ -209,6 +218,7 @@ def load(path: str | Path) -> Artefact:
             reliability=Reliability(**header["reliability"]),
             tables=header["tables"],
             cascade=Cascade.restore(arrays, header["cascade"]) if header["cascade"] else None,
+            forecast=Forecast.restore(arrays),
             lessons=Lessons.of(header["lessons"]) if "lessons" in header else Lessons(),
         )
         artefact.router(spend=0.0)  # a curve without points is found now and not in a run

@@ -35,6 +35,7 @@ BENCHES: Mapping[str, str] = {
     "routing": "agentkit.evals.benches.routing",
     "rules": "agentkit.evals.benches.rules",
     "startup": "agentkit.evals.benches.startup",
+    "stream-budget": "agentkit.evals.benches.stream_budget",
     "streams": "agentkit.evals.benches.streams",
     "tool-retrieval": "agentkit.evals.benches.tool_retrieval",
 }

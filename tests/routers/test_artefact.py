@@ -212,6 +212,24 @@ def test_a_definition_names_an_artefact_beside_it(
     assert isinstance(decision, Call) and decision.model == chosen
 
 
+def test_a_stream_expects_what_training_was_like_and_an_artefact_of_old_does_without(
+    artefact: Artefact, tmp_path: Path
+) -> None:
+    path = tmp_path / "router.safetensors"
+    query, left = Query("war empire crown", BOUNDS), {"usd": round(0.5 * NANO)}
+    view, prices = VIEW._replace(limits=left, available=left), []
+    for made in (artefact, replace(artefact, forecast=None)):
+        made.save(path)
+        streams = [one.stream(500) for one in (made, load(path))]
+        for stream in streams:
+            assert isinstance(stream.next(query, TABLE.cards(), (), view), Call)
+        before, after = (stream.quality_per_usd for stream in streams)
+        assert before == after
+        prices.append(after)
+    assert artefact.forecast and artefact.forecast.quality.shape == TABLE.score.shape
+    assert prices[0] != prices[1]
+
+
 @pytest.mark.parametrize(("dollars", "dear"), [(0.05, False), (10.0, True)])
 def test_a_stream_is_priced_from_its_first_query_on(artefact: Artefact, dollars: float, dear: bool) -> None:
     left = {"usd": round(dollars * NANO)}
