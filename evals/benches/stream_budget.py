@@ -4,14 +4,15 @@ Each table is cross-validated by query. A fold's budget is what the cheapest mod
 share of the extra cost of the best one. The default router of a stream (`Artefact.stream`, cascade included where
 it was kept) is replayed in natural, reversed and shuffled order, with the number of queries known and not, beside
 
-- `greedy`: the best model while the money lasts, on the same estimates and with the same reserve;
+- `greedy`: the best model while the money lasts, on the estimates for one call and with the same reserve;
 - `told`: the same router that knows what is predicted for these very queries, and not their order. What it falls
   short of the knapsack by is what nobody can learn of a stream beforehand;
 - `exact`: the same router where each hold is what its call will cost, and not the dearest call of the model.
 
-The knapsack (`replay/knapsack.py`) has the same predictions and budget, one call a query, hindsight of all costs,
-and no holds. Gaps are points of score, means over the shuffles; their intervals are over the queries, each with
-the mean of its shuffles. A violation is a stream that spent more than its budget.
+The knapsack (`replay/knapsack.py`) has the predictions that the router decides by before any reply, the same
+budget, one call a query, hindsight of all costs, and no holds. Gaps are points of score, means over the shuffles;
+their intervals are over the queries, each with the mean of its shuffles. A violation is a stream that spent more
+than its budget.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ class Streams:
         """Fit on `fold`, one of `queries` queries in all, and replay it at every share."""
         artefact, stage, best = fit(fold.train), Stage.of(fold.test), Best.of(fold, queries)
         count = len(stage.queries)
-        if artefact.cascade:
-            artefact.cascade.estimator.base.remembered = count  # type: ignore[attr-defined]
         quality, cost = predictions(artefact.estimator, stage)
+        decided_by = artefact.cascade.estimator.base if artefact.cascade else artefact.estimator
+        same = predictions(decided_by, stage)  # type: ignore[arg-type]  # as it was fitted
         exact = replace(stage, queries=tuple(map(_held_exactly, stage.queries, stage.outcomes)))
         told = replace(artefact, forecast=Forecast(np.where(fold.test.known, quality, np.nan), cost))
         rules: dict[str, Callable[[], Router]] = {
@@ -50,7 +50,7 @@ class Streams:
         }
         for share in shares:
             budget = best.budget(Limit(f"{share:.0%}", share=share))
-            self.scores[share, "knapsack", ""].append(offline(quality, cost, fold.test, budget))
+            self.scores[share, "knapsack", ""].append(offline(*same, fold.test, budget))
             for rule, make in rules.items():
                 for name in ORDERS if rule not in ("told", "exact") else ("shuffled",):
                     self._orders((share, rule, name), make, exact if rule == "exact" else stage, budget)
