@@ -13,9 +13,10 @@ asks beyond the cost of its call: money that is never free to be spent, so a pla
 models early, at too low a price, and then not at all.
 
 A reserve of what the cheapest call of every later query costs is out of reach, so that none is left without an
-answer. Where queries come in an order, cheap ones first, the recent ones tell too little: all queries together are
-to cost what training says, so those to come cost that less what has been. What is left comes from the ledger
-(`ScopeView.available`): budgets by run, by day and by user work alike, and may overlap.
+answer. Where queries come in an order, cheap ones first, the recent ones tell too little. Once those seen were
+cheaper than chance explains, all queries together are to cost what training says, so those to come cost that less
+what has been. What is left comes from the ledger (`ScopeView.available`): budgets by run, by day and by user work
+alike, and may overlap.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from statistics import pstdev
 
 from agentkit.costs import NANO
 from agentkit.routers.base import Call, Decision, Estimator, Outcome, Query, Router
@@ -41,6 +43,7 @@ WINDOW = 500
 _EVERY = 10  # queries after which the price is solved again
 _LEAST_LEFT = 400  # queries that are still expected when nobody says how many there will be
 _AHEAD = 2  # times the queries seen so far, likewise: with once as many, late queries may get no answer
+_CHANCE = 3  # standard deviations: a stream that was cheaper than usual by more comes in an order
 _CALLS = 100  # recent calls whose holds are looked at
 _MOST_HELD = 0.5  # of what is left beyond the reserve, for what holds ask beyond their costs
 
@@ -71,7 +74,9 @@ class ShadowPriceRouter:
         self._recent: deque[Staircase] = deque(maxlen=WINDOW)
         self._beyond: deque[float] = deque(maxlen=_CALLS)
         self._overrun = Overrun((), ())
-        self._asked, self._based, self._usual, self._trained_base = 0, 0.0, 0.0, 0.0
+        self._asked, self._based, self._usual = 0, 0.0, 0.0
+        self._trained_base = 0.0, 0.0
+        self._ordered = False
         self._router = router(0.0)
 
     def next(
@@ -115,12 +120,16 @@ class ShadowPriceRouter:
             self._recent.append(staircase(options))
             self._based += self._recent[-1][0]
             self._usual = _mean_base([*self._trained, *self._recent])
+            mean, deviation = self._trained_base
+            saved = self._asked * mean - self._based
+            self._ordered = self._ordered or saved > _CHANCE * deviation * math.sqrt(self._asked)
 
     def _learn(self, models: Collection[str]) -> None:
         """Take from the forecast what these `models` offer."""
         offered = [[pair for model, pair in one.items() if model in models] for one in self._forecast]
         self._trained = [staircase(options) for options in offered if options]
-        self._trained_base = _mean_base(self._trained)
+        if self._trained:
+            self._trained_base = _mean_base(self._trained), pstdev(base for base, _ in self._trained)
         self._overrun = Overrun.of(self._spends, self._trained)
 
     def _hold(self, model: str, query: Query, candidates: Sequence[ModelCard]) -> None:
@@ -138,9 +147,9 @@ class ShadowPriceRouter:
     def _reserve(self) -> float:
         """Return the dollars that later queries need at the least."""
         usual = self.queries_left * self._usual
-        if not self.queries_left or self.expected is None or not self._trained:
+        if not self.queries_left or self.expected is None or not self._ordered:
             return usual
-        return max(usual, self.expected * self._trained_base - self._based)
+        return max(usual, self.expected * self._trained_base[0] - self._based)
 
 
 Staircase = tuple[float, list[tuple[float, float]]]
