@@ -28,25 +28,27 @@ from agentkit.routers.votes import VoteRouter
 
 if TYPE_CHECKING:
     from agentkit.routers.estimators import Choice, FittedEstimator
+    from agentkit.routers.estimators.forecast import Forecast
     from agentkit.routers.estimators.reliability import Reliability
     from agentkit.routers.estimators.verified import Cascade
 
 FORMAT = "agentkit-router"
 VERSION = 2
-_FORECAST = 20  # queries that the rehearsed curve counts for in the window of a stream
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
     """A fitted estimator, how it was chosen, how far it can be believed, and the SHA-256 of its tables by name.
 
-    `lessons` are what was learnt after fitting, if anything was: the routers that are made of it go by them.
+    `forecast` are held-out predictions of training queries, for streams. `lessons` are what was learnt after
+    fitting, if anything was: the routers that are made of it go by them.
     """
 
     estimator: FittedEstimator
     choice: Choice
     reliability: Reliability
     tables: Mapping[str, str]
+    forecast: Forecast
     cascade: Cascade | None = None
     lessons: Lessons = field(default_factory=Lessons)
     _learning: LearningEstimator = field(init=False, repr=False, compare=False)
@@ -105,9 +107,13 @@ class Artefact:
 
         Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
         """
-        forecast = [[(spend, quality) for _, spend, quality in self.curve]] * _FORECAST
-        make = partial(self.router, preferences=preferences)
-        return ShadowPriceRouter(make, self._learning, expected=expected, forecast=forecast)
+        return ShadowPriceRouter(
+            partial(self.router, preferences=preferences),
+            self._learning,
+            expected=expected,
+            forecast=self.forecast.options(self.estimator.models),
+            spends=[(rate, spend) for rate, spend, _ in self.cascade.curve] if self.cascade else (),
+        )
 
     def vote(self, panel: Sequence[str]) -> VoteRouter:
         """Return the router that has the models of `panel` vote, each with the log odds of its being right."""
@@ -187,7 +193,7 @@ class Artefact:
         path = Path(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            save_file(arrays | more, draft, metadata={"agentkit": json.dumps(header)})
+            save_file(arrays | more | self.forecast.dump(), draft, metadata={"agentkit": json.dumps(header)})
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -199,6 +205,7 @@ def load(path: str | Path) -> Artefact:
         from safetensors import SafetensorError, safe_open
 
         from agentkit.routers.estimators import Choice
+        from agentkit.routers.estimators.forecast import Forecast
         from agentkit.routers.estimators.reliability import Reliability
         from agentkit.routers.estimators.state import restore
         from agentkit.routers.estimators.verified import Cascade
@@ -213,6 +220,7 @@ def load(path: str | Path) -> Artefact:
             choice=Choice.of(header["choice"]),
             reliability=Reliability(**header["reliability"]),
             tables=header["tables"],
+            forecast=Forecast.restore(arrays),
             cascade=Cascade.restore(arrays, header["cascade"]) if header["cascade"] else None,
             lessons=Lessons.of(header["lessons"]) if "lessons" in header else Lessons(),
         )

@@ -58,6 +58,7 @@ def fit(
         reliability=fitted.reliability,
         tables={table.name: table.digest for table in read},
         cascade=None if heads else fit_cascade(material),
+        forecast=fitted.forecast,
     )
 
 

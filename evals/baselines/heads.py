@@ -32,7 +32,7 @@ def head(name: str) -> Contender:
     """Return the contender whose quality comes from the head `name` alone."""
 
     def fit(table: OutcomeTable) -> Ladder:
-        estimator, choice, _ = fit_estimator(
+        estimator, choice, *_ = fit_estimator(
             table, heads=[name], features=lambda texts: shared_features(tuple(texts))
         )
         routers = tuple(OneCall(UtilityRouter(estimator, rate)) for rate, _, _ in choice.curve)

@@ -36,6 +36,7 @@ BENCHES: Mapping[str, str] = {
     "rules": "agentkit.evals.benches.rules",
     "signals": "agentkit.evals.benches.signals",
     "startup": "agentkit.evals.benches.startup",
+    "stream-budget": "agentkit.evals.benches.stream_budget",
     "streams": "agentkit.evals.benches.streams",
     "tool-retrieval": "agentkit.evals.benches.tool_retrieval",
 }

@@ -10,6 +10,7 @@ import numpy as np
 from agentkit.costs import NANO
 from agentkit.evals.baselines import Contender, Ladder
 from agentkit.evals.replay.folds import Fold
+from agentkit.evals.replay.knapsack import offline
 from agentkit.routers.estimators import FittedEstimator, Frontier, OutcomeTable, Trail
 from agentkit.routers.estimators.recorded import Played, Stage, play, play_each
 from agentkit.routers.estimators.table import Floats, Indices, join
@@ -82,7 +83,7 @@ def replay(
     bests = []
     queries = sum(len(fold.test.items) for fold in folds)
     for number, fold in enumerate(folds, 1):
-        best = _Best.of(fold, queries)
+        best = Best.of(fold, queries)
         bests.append(best)
         stage = Stage.of(fold.test)
         for name, contender in contenders.items():
@@ -101,7 +102,7 @@ def replay(
 
 
 @dataclass(frozen=True, slots=True)
-class _Best:
+class Best:
     """The best single model of a fold's training queries, what it spends there and does in test.
 
     `part` is the fold's part of all replayed queries.
@@ -116,7 +117,8 @@ class _Best:
     part: float
 
     @classmethod
-    def of(cls, fold: Fold, queries: int) -> _Best:
+    def of(cls, fold: Fold, queries: int) -> Best:
+        """Return it for `fold`, of `queries` in all folds."""
         shared = [model for model in fold.train.models if model in fold.test.models]
         train = fold.train.only(shared)
         score, cost = np.nan_to_num(train.score).mean(axis=0), np.nan_to_num(train.cost).mean(axis=0)
@@ -128,6 +130,7 @@ class _Best:
         return cls(shared[best], float(cost[best]), float(cost.min()), *done, means, part)
 
     def budget(self, limit: Limit) -> float:
+        """Return the dollars of `limit` for this fold."""
         if limit.dollars is not None:
             return limit.dollars * self.part
         return len(self.cost) * (self.cheapest + limit.share * (self.spend - self.cheapest))
@@ -145,10 +148,10 @@ class _Part:
     budgeted: Mapping[tuple[str, str], tuple[Played, float, float | None]]
 
     @classmethod
-    def of(cls, ladder: Ladder, stage: Stage, best: _Best, limits: Sequence[Limit]) -> _Part:
+    def of(cls, ladder: Ladder, stage: Stage, best: Best, limits: Sequence[Limit]) -> _Part:
         predicted = expected = base = None
         if ladder.estimator is not None:
-            predicted, expected = _predictions(ladder.estimator, stage)
+            predicted, expected = predictions(ladder.estimator, stage)
             usual = float(np.mean(list(best.means.values())))
             row = [best.means.get(model, usual) for model in stage.table.models]
             base = np.broadcast_to(np.array(row), predicted.shape)
@@ -157,43 +160,17 @@ class _Part:
             budget = best.budget(limit)
             bound = None
             if predicted is not None and expected is not None:
-                bound = offline(predicted, expected, stage.table, budget)
-            for order in ORDERS:
+                bound = float(offline(predicted, expected, stage.table, budget).mean())
+            for name in ORDERS:
                 router = ladder.under(budget, len(stage.queries))
-                played = play(router, stage, order=_order(order, len(stage.queries)), budget=budget)
-                budgeted[limit.name, order] = played, budget, bound
+                played = play(router, stage, order=order(name, len(stage.queries)), budget=budget)
+                budgeted[limit.name, name] = played, budget, bound
         *rungs, chosen = play_each([*ladder.routers, ladder.usual or ladder.at(best.spend)], stage)
         return cls(tuple(rungs), chosen, predicted, expected, base, budgeted)
 
 
-def offline(predicted: Floats, expected: Floats, table: OutcomeTable, budget: float) -> float:
-    """Return the mean score of the best use of these predictions with hindsight of what each call really costs.
-
-    One call a query, argmax q̂ − λĉ, with the λ at which the recorded spend is `budget` (bisection; the last bit
-    is mixed). What a decision rule on the same predictions can reach at most by choosing λ.
-    """
-    rows = np.arange(len(predicted))
-    score, cost = np.nan_to_num(table.score), np.nan_to_num(table.cost)
-
-    def use(rate: float) -> tuple[float, float]:
-        pick = np.where(table.known, predicted - rate * expected, -np.inf).argmax(axis=1)
-        return float(cost[rows, pick].sum()), float(score[rows, pick].mean())
-
-    low, high = 0.0, 1.0 / max(float(np.nanmean(expected)), 1e-12)
-    if use(0.0)[0] <= budget:
-        return use(0.0)[1]
-    while use(high)[0] > budget and high < 1e15:
-        high *= 4
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if use(middle)[0] > budget else (low, middle)
-    (dear, more), (cheap, less) = use(low), use(high)
-    share = (budget - cheap) / (dear - cheap) if dear > cheap else 0.0
-    return less + min(max(share, 0.0), 1.0) * (more - less)
-
-
-def _predictions(estimator: FittedEstimator, stage: Stage) -> tuple[Floats, Floats]:
-    """Return quality and dollars expected of every pair, and leave the estimator with all of them in memory."""
+def predictions(estimator: FittedEstimator, stage: Stage) -> tuple[Floats, Floats]:
+    """Return quality and dollars expected of every pair, (queries, models); the estimator keeps them in memory."""
     estimator.remembered = max(estimator.remembered, len(stage.queries))
     estimator.warm(stage.table.texts)
     rows = [estimator.estimate(query, stage.cards) for query in stage.queries]
@@ -201,10 +178,11 @@ def _predictions(estimator: FittedEstimator, stage: Stage) -> tuple[Floats, Floa
     return quality, np.array([[estimate.cost["usd"] / NANO for estimate in row] for row in rows])
 
 
-def _order(name: str, count: int) -> Indices:
+def order(name: str, count: int, *, seed: int = 0) -> Indices:
+    """Return the rows in one of ORDERS."""
     rows = np.arange(count)
     if name == "shuffled":
-        return np.random.default_rng(0).permutation(rows)
+        return np.random.default_rng(seed).permutation(rows)
     return rows[::-1] if name == "reversed" else rows
 
 

@@ -26,6 +26,7 @@ from agentkit.routers.estimators.difficulty import Difficulty
 from agentkit.routers.estimators.factors import Factors
 from agentkit.routers.estimators.features import LexicalFeatures
 from agentkit.routers.estimators.fitted import Features, FittedEstimator
+from agentkit.routers.estimators.forecast import Forecast
 from agentkit.routers.estimators.heads import Fit, fill
 from agentkit.routers.estimators.hull import Frontier
 from agentkit.routers.estimators.linear import Linear
@@ -106,11 +107,12 @@ class Choice:
 
 
 class Fitted(NamedTuple):
-    """An estimator, how it was chosen, and how its held-out predictions agree with what happened."""
+    """An estimator, how it was chosen, how its held-out predictions agree with what happened, and some of them."""
 
     estimator: FittedEstimator
     choice: Choice
     reliability: Reliability
+    forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +191,9 @@ def fit_estimator(
     material = table if isinstance(table, Material) else Material.of(table, features=features)
     choice = _choose(material, [tuple(heads)] if heads else MIXTURES)
     unseen, base = _unseen(material.mean(choice.heads).held_out, material.table, calibration)
-    return Fitted(
-        material.estimator(choice.heads, calibration), choice, reliability(unseen, base, material.table.score)
-    )
+    forecast = Forecast.draw(unseen, material.amounts["cost"].held_out / NANO)
+    judged = reliability(unseen, base, material.table.score)
+    return Fitted(material.estimator(choice.heads, calibration), choice, judged, forecast)
 
 
 def _choose(material: Material, mixtures: Sequence[tuple[str, ...]]) -> Choice:

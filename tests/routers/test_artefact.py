@@ -18,11 +18,12 @@ from agentkit.routers import Call, Query
 from agentkit.routers.artefact import Artefact, load
 from agentkit.routers.base import Votes
 from agentkit.routers.estimators import HEADS
+from agentkit.routers.estimators.forecast import Forecast
 from agentkit.routers.estimators.recorded import Stage, play
 from agentkit.routers.fit import fit
 from agentkit.routers.mixed import MixedRouter
 from agentkit.routers.preferences import Preferences
-from agentkit.routers.shadow_price import ShadowPriceRouter
+from agentkit.routers.shadow_price import WINDOW, ShadowPriceRouter
 from agentkit.types import ScopeView
 from tests.routers.estimators.replies import with_replies
 from tests.routers.estimators.tables import two_topics, write
@@ -237,6 +238,35 @@ def test_a_definition_may_have_replies_verified(tmp_path: Path) -> None:
     path.write_text(DEFINITION.replace("KNOB", ", self_verify: {by: algebra}"))
     with pytest.raises(ConfigError, match="not fitted on votes of 'algebra'"):
         load_definition(path)
+
+
+def test_a_stream_expects_what_training_was_like(artefact: Artefact, tmp_path: Path) -> None:
+    path = tmp_path / "router.safetensors"
+    query, left = Query("war empire crown", BOUNDS), {"usd": round(0.5 * NANO)}
+    view, prices = VIEW._replace(limits=left, available=left), []
+    dearer = replace(artefact.forecast, cost=artefact.forecast.cost * 4)
+    for made in (artefact, replace(artefact, forecast=dearer)):
+        made.save(path)
+        streams = [one.stream(500) for one in (made, load(path))]
+        for stream in streams:
+            assert isinstance(stream.next(query, TABLE.cards(), (), view), Call)
+        before, after = (stream.quality_per_usd for stream in streams)
+        assert before == after
+        prices.append(after)
+    assert artefact.forecast.quality.shape == TABLE.score.shape
+    assert prices[0] != prices[1]
+
+
+def test_the_queries_kept_for_streams_cost_at_the_least_what_all_do() -> None:
+    cost = np.random.default_rng(0).lognormal(0.0, 1.5, (3_000, 2))
+    quality = np.arange(6_000.0).reshape(3_000, 2)
+    kept = Forecast.draw(quality, cost)
+    assert len(kept.cost) == WINDOW and kept.cost.min(axis=1).mean() == pytest.approx(
+        cost.min(axis=1).mean(), rel=0.01
+    )
+    rows = [int(np.flatnonzero(quality[:, 0] == one)[0]) for one in kept.quality[:, 0]]
+    assert len(set(rows)) == WINDOW and np.allclose(kept.cost, cost[rows])
+    assert len(Forecast.draw(quality[:9], cost[:9]).cost) == 9
 
 
 @pytest.mark.parametrize(("dollars", "dear"), [(0.05, False), (10.0, True)])

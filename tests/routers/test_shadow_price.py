@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit.costs import NANO, Cost
 from agentkit.messages import assistant
-from agentkit.routers import Call, Estimate, Outcome, Query, Router, UtilityRouter
-from agentkit.routers.shadow_price import CHEAPEST, ShadowPriceRouter, solve
+from agentkit.routers import Call, Decision, Estimate, Outcome, Query, Router, UtilityRouter, shadow_price
+from agentkit.routers.shadow_price import CHEAPEST, Options, ShadowPriceRouter, solve
 from agentkit.types import Completion, ModelCard, ScopeView
 from tests.scenario import card
 
@@ -37,24 +37,32 @@ class Gains:
 
 @dataclass
 class Stream:
-    """What came of a stream: gain in all, dollars left, and queries without an answer."""
+    """What came of a stream: gain in all, dollars left, queries without an answer, and the prices of quality."""
 
     gained: float = 0.0
     left: int = 0
     silent: int = 0
+    prices: list[float] = field(default_factory=list)
 
 
-def run(router: Router, gains: Sequence[float], budget: float, seed: int = 0) -> Stream:
+def run(
+    router: ShadowPriceRouter,
+    gains: Sequence[float],
+    budget: float,
+    seed: int = 0,
+    bounds: dict[str, Cost] = BOUNDS,
+) -> Stream:
     draw, found = random.Random(seed), Stream(left=round(budget * NANO))
     for number, gain in enumerate(gains):
         view = ScopeView("s", {"usd": found.left}, Cost(), Cost(), Cost(), {"usd": found.left})
-        query = Query(f"{number}: {gain}", BOUNDS)
+        query = Query(f"{number}: {gain}", bounds)
         call = router.next(query, CARDS, (), view)
+        found.prices.append(router.quality_per_usd)
         if not isinstance(call, Call):
             found.silent += 1
             continue
         spent = round(DOLLARS[call.model] * draw.uniform(0.5, 1.5) * NANO)
-        assert BOUNDS[call.model]["usd"] <= found.left
+        assert bounds[call.model]["usd"] <= found.left
         found.left -= spent
         found.gained += gain if call.model == "large" else 0.0
         done = Outcome(call.model, Completion(assistant("yes"), "stop"), Cost(usd=spent))
@@ -97,12 +105,119 @@ def test_it_comes_close_to_hindsight_and_is_better_than_greed(share: float) -> N
 
 
 def test_a_forecast_is_used_before_anything_was_seen() -> None:
-    forecast = [[(0.001, 0.3), (0.01, 0.3 + gain)] for gain in (0.1, 0.2, 0.8, 0.9)]
+    forecast = [{"small": (0.001, 0.3), "large": (0.01, 0.3 + gain)} for gain in (0.1, 0.2, 0.8, 0.9)]
     router = priced([0.5], expected=100, forecast=forecast)
     view = ScopeView("s", {}, Cost(), Cost(), Cost(), {"usd": round(100 * 0.0045 * NANO)})
     call = router.next(Query("0: 0.5", BOUNDS), CARDS, (), view)
     assert isinstance(call, Call) and call.model == "small"
     assert router.quality_per_usd == pytest.approx(0.8 / 0.009)
+
+
+def world(seed: int, count: int = COUNT) -> list[float]:
+    draw = random.Random(1_000 + seed)  # not what `run` draws costs with
+    return [draw.random() ** 3 * 0.7 for _ in range(count)]
+
+
+def trained(scale: float = 1.0, count: int = COUNT) -> list[Options]:
+    return [
+        {name: (scale * dollars, 0.3 + gain * (name == "large")) for name, dollars in DOLLARS.items()}
+        for gain in world(99, count)
+    ]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_on_a_stationary_stream_the_price_is_that_of_hindsight(share: float) -> None:
+    count, extra = 1_000, DOLLARS["large"] - DOLLARS["small"]
+    for seed in range(2):
+        gains = world(seed, count)
+        budget = count * (DOLLARS["small"] + share * extra)
+        offline = sorted(gains)[-round(share * count)] / extra
+        found = run(priced(gains, expected=count, forecast=trained(count=count)), gains, budget, seed)
+        assert found.prices[0] == pytest.approx(offline, rel=0.25)
+        assert sum(found.prices) / count == pytest.approx(offline, rel=0.15)
+        assert found.gained > 0.97 * sum(sorted(gains)[-round(share * count) :])
+
+
+@given(
+    gains=st.lists(st.floats(0.0, 0.7), min_size=1, max_size=60),
+    budget=st.floats(0.0, 1.0),
+    scale=st.floats(0.01, 100.0),
+    expected=st.one_of(st.none(), st.integers(0, 100)),
+    spends=st.lists(st.tuples(st.floats(0.0, 1e6), st.floats(0.0, 1.0)), max_size=4),
+    held=st.floats(1.0, 50.0),
+)
+@settings(deadline=None)
+def test_whatever_it_was_told_the_budget_holds(
+    gains: list[float],
+    budget: float,
+    scale: float,
+    expected: int | None,
+    spends: list[tuple[float, float]],
+    held: float,
+) -> None:
+    bounds = {name: Cost(usd=round(held * one["usd"])) for name, one in BOUNDS.items()}
+    router = priced(gains, expected=expected, forecast=trained(scale)[:20], spends=spends)
+    assert run(router, gains, budget, bounds=bounds).left >= 0
+
+
+def test_what_a_hold_asks_beyond_its_cost_is_not_planned_to_be_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget, gained = COUNT * DOLLARS["small"] + 0.4, {}
+    bounds = {"small": BOUNDS["small"], "large": Cost(usd=round(0.2 * NANO))}
+    for share in (shadow_price._MOST_HELD, 0.0):
+        monkeypatch.setattr(shadow_price, "_MOST_HELD", share)
+        streams = [
+            run(priced(world(seed), expected=COUNT, forecast=trained()), world(seed), budget, seed, bounds)
+            for seed in range(4)
+        ]
+        gained[share] = sum(found.gained for found in streams)
+        assert not any(found.silent for found in streams)
+    assert gained[0.5] > 1.03 * gained[0.0]
+
+
+@dataclass
+class Twice:
+    """Asks the large model a second time whatever it said, as a cascade that is hard to please does."""
+
+    router: Router
+
+    def next(
+        self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
+    ) -> Decision:
+        again = len(seen) == 1 and seen[0].model == "large" and query.fits("large", view)
+        return self.router.next(query, candidates, () if again else seen, view)
+
+
+def test_a_router_that_calls_several_times_is_priced_by_what_it_spent_in_training() -> None:
+    extra, gained = DOLLARS["large"] - DOLLARS["small"], []
+    rates = [gain / extra for gain in (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)]
+    shares = [sum(gain > rate * extra for gain in world(99)) / COUNT for rate in rates]
+    spends = [
+        (rate, DOLLARS["small"] + share * (2 * DOLLARS["large"] - DOLLARS["small"]))
+        for rate, share in zip(rates, shares, strict=True)
+    ]
+    gains, budget = world(1), COUNT * (DOLLARS["small"] + 0.3 * extra)
+    estimator = Gains({f"{number}: {gain}": gain for number, gain in enumerate(gains)})
+    for known in (spends, []):
+        router = ShadowPriceRouter(
+            lambda rate: Twice(UtilityRouter(estimator, rate)),
+            estimator,
+            expected=COUNT,
+            forecast=trained(),
+            spends=known,
+        )
+        left, total = round(budget * NANO), 0.0
+        for number, gain in enumerate(gains):
+            query, seen = Query(f"{number}: {gain}", BOUNDS), list[Outcome]()
+            view = ScopeView("s", {}, Cost(), Cost(), Cost(), {"usd": left})
+            while isinstance(call := router.next(query, CARDS, seen, view), Call):
+                left -= round(DOLLARS[call.model] * NANO)
+                seen.append(Outcome(call.model, Completion(assistant("yes"), "stop"), Cost()))
+                view = view._replace(available={"usd": left})
+            assert seen and left >= 0
+            total += gain if seen[0].model == "large" else 0.0
+        gained.append(total)
+    best = sum(sorted(gains)[-round(0.3 * COUNT * extra / (2 * DOLLARS["large"] - DOLLARS["small"])) :])
+    assert gained[0] > 0.92 * best and gained[0] > 1.02 * gained[1], (gained, best)
 
 
 @dataclass
@@ -125,7 +240,9 @@ class Growing:
 @pytest.mark.parametrize("told", [True, False])
 def test_cheap_queries_first_do_not_leave_the_dear_ones_without_an_answer(told: bool) -> None:
     world = Growing(COUNT)
-    training = [[(dollars, 0.3), (10 * dollars, 0.6)] for dollars in (0.0005, 0.0005, 0.0005, 0.0025)]
+    training = [
+        {"small": (dollars, 0.3), "large": (10 * dollars, 0.6)} for dollars in (0.0005, 0.0005, 0.0005, 0.0025)
+    ]
     router = ShadowPriceRouter(
         lambda rate: UtilityRouter(world, rate), world, expected=COUNT, forecast=training if told else ()
     )

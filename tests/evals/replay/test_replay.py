@@ -11,8 +11,9 @@ from agentkit.errors import ConfigError, RoutingError
 from agentkit.evals.baselines import Ladder
 from agentkit.evals.replay.contenders import CONTENDERS, contenders
 from agentkit.evals.replay.folds import Split, folds
+from agentkit.evals.replay.knapsack import offline
 from agentkit.evals.replay.report import draws, report
-from agentkit.evals.replay.runs import Limit, offline, replay
+from agentkit.evals.replay.runs import Limit, replay
 from agentkit.routers import Call, Decision, Outcome, Query, Router, RuleRouter, Stop
 from agentkit.routers.estimators import OutcomeTable
 from agentkit.routers.estimators.recorded import Stage, play, play_each
@@ -169,8 +170,16 @@ def test_the_knob_of_a_ladder_meets_a_spend() -> None:
 def test_hindsight_on_perfect_predictions_is_the_knapsack() -> None:
     table: OutcomeTable = TABLE.only(["algebra", "large"])
     dear = float(table.cost[:, 1].sum())
-    low, middle, high = (offline(table.score, table.cost, table, dear * share) for share in (0.11, 0.15, 2.0))
+    shares = (0.11, 0.15, 2.0)
+    low, middle, high = (offline(table.score, table.cost, table, dear * share).mean() for share in shares)
     assert low <= middle <= high == pytest.approx(table.score.max(axis=1).mean())
+
+
+def test_hindsight_pays_no_more_than_there_is() -> None:
+    cost = np.array([[0.1], [0.2], [0.4], [0.8]])
+    table = replace(TABLE.only(["large"]).rows(range(4)), score=np.ones((4, 1)), cost=cost)
+    for budget, answered in ((0.05, 0), (0.35, 2), (0.71, 3), (1.5, 4)):
+        assert offline(table.score, cost, table, budget).sum() == pytest.approx(answered)
 
 
 def test_an_unknown_contender_is_named() -> None:
