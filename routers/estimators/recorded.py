@@ -39,16 +39,18 @@ class Stage:
     def of(cls, table: OutcomeTable) -> Stage:
         """Build what is replayed, once for all routers.
 
-        A call's bound is the dearest recorded call of the model: as sound as a bound at the output cap.
+        A call's bound is what its prompt costs, where the model has a price, and the dearest recorded reply of the
+        model: as sound as a bound at the output cap, and no looser than live, where the prompt is known.
         """
         columns = {model: column for column, model in enumerate(table.models)}
         nano = np.ceil(np.nan_to_num(table.cost) * NANO)
-        bounds = {model: Cost(usd=int(nano[:, column].max())) for model, column in columns.items()}
+        prompts = _prompts(table)
+        bounds = np.ceil(prompts + (nano - prompts).max(axis=0, initial=0)).astype(int).tolist()
         known, tokens = table.known.tolist(), _tokens(table)
         queries, scores, outcomes = [], [], []
         for row, text in enumerate(table.texts):
             able = {model: column for model, column in columns.items() if known[row][column]}
-            queries.append(Query(text, {model: bounds[model] for model in able}))
+            queries.append(Query(text, {model: Cost(usd=bounds[row][at]) for model, at in able.items()}))
             scores.append({model: float(table.score[row, column]) for model, column in able.items()})
             outcomes.append(
                 {m: _outcome(table, row, at, tokens[row][at], int(nano[row, at])) for m, at in able.items()}
@@ -124,6 +126,13 @@ _UNLIMITED = ScopeView("replay", {}, Cost(), Cost(), Cost(), {})
 
 def _view(left: int | None) -> ScopeView:
     return _UNLIMITED if left is None else _UNLIMITED._replace(limits={"usd": left}, available={"usd": left})
+
+
+def _prompts(table: OutcomeTable) -> Floats:
+    """Return what each prompt costs in nano-dollars, 0 where tokens or price are unknown."""
+    priced = [table.prices.get(model) for model in table.models]
+    rates = [float(price.input) * NANO / 1e6 if price else 0.0 for price in priced]
+    return np.nan_to_num(table.input_tokens) * rates
 
 
 def _tokens(table: OutcomeTable) -> list[list[list[int]]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agentkit.costs import NANO
 from agentkit.errors import ConfigError, RoutingError
 from agentkit.evals.baselines import Ladder
 from agentkit.evals.replay.contenders import CONTENDERS, contenders
@@ -18,7 +19,7 @@ from agentkit.routers import Call, Decision, Outcome, Query, Router, RuleRouter,
 from agentkit.routers.estimators import OutcomeTable
 from agentkit.routers.estimators.recorded import Stage, play, play_each
 from agentkit.types import ModelCard, ScopeView
-from tests.routers.estimators.tables import MODELS, two_topics
+from tests.routers.estimators.tables import MODELS, PRICES, two_topics
 
 TABLE = two_topics(150)
 
@@ -84,6 +85,19 @@ def test_a_router_sees_what_is_left_of_the_budget() -> None:
 def test_what_cannot_be_called_is_an_error(router: Script, budget: float | None) -> None:
     with pytest.raises(RoutingError):
         play(router, Stage.of(TABLE), budget=budget)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_call_is_held_at_its_prompt_and_the_dearest_reply_or_else_the_dearest_call(priced: bool) -> None:
+    read = TABLE.input_tokens * np.arange(1, 151)[:, None]
+    replies = TABLE.cost - TABLE.input_tokens * np.array(PRICES) / 1e6
+    table = replace(TABLE, input_tokens=read, cost=replies + read * np.array(PRICES) / 1e6)
+    stage = Stage.of(table if priced else replace(table, prices={}))
+    held = np.array([[query.bounds[model]["usd"] for model in MODELS] for query in stage.queries]) / NANO
+    dearest = (table.cost - replies) + replies.max(axis=0) if priced else np.tile(table.cost.max(axis=0), (150, 1))
+    np.testing.assert_allclose(held, dearest, atol=3 / NANO)
+    assert all(out.cost["usd"] <= q.bounds[m]["usd"] for q, o in zip(stage.queries, stage.outcomes, strict=True)
+               for m, out in o.items())  # fmt: skip
 
 
 def test_a_pair_without_outcome_is_no_candidate() -> None:
