@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - a socket is only this cheap as a protocol of the event loop
 import math
 import re
+import select
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -22,8 +23,8 @@ import httpx
 if TYPE_CHECKING:
     import ssl
 
-IDLE_SECONDS = 5.0
-"""For how long an unused connection is kept; servers close theirs after a minute, so few are met closing."""
+IDLE_SECONDS = 4.0
+"""For how long an unused connection is kept; uvicorn, which serves vLLM, closes its own after 5, most later."""
 
 MOST_IDLE = 100
 """Unused connections kept for one server."""
@@ -82,7 +83,7 @@ class Connections(httpx.AsyncBaseTransport):
         loop, secured = asyncio.get_running_loop(), dict[str, Any]()
         try:
             if origin.scheme == "https":
-                secured = {"ssl": self._trust(), "server_hostname": origin.host, "ssl_shutdown_timeout": 1.0}
+                secured = {"ssl": self._trust(), "server_hostname": origin.host}
             with anyio.fail_after(limit):
                 _, connection = await loop.create_connection(
                     lambda: _Connection(loop), sock=await _reached(loop, origin), **secured
@@ -98,7 +99,7 @@ class Connections(httpx.AsyncBaseTransport):
         connections = self._idle.get(origin)
         while connections:
             connection = connections.pop()
-            if connection.usable:
+            if connection.usable and not connection.readable:
                 return connection
             connection.abort()
         return None
@@ -147,6 +148,13 @@ class _Connection(asyncio.Protocol):
         is_open = self._failure is None and not self._transport.is_closing()
         return is_open and self._loop.time() < self._unused_since + IDLE_SECONDS
 
+    @property
+    def readable(self) -> bool:
+        """Whether the socket has what this loop has not read yet, such as the end while the loop was busy."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
+
     async def ask(self, request: bytes, limit: float | None) -> _Head:
         """Write `request` and return the head of the reply."""
         self._new_reply()
@@ -159,13 +167,17 @@ class _Connection(asyncio.Protocol):
         """Wait until more has come; raises what went wrong, httpx.ReadTimeout after `limit` seconds."""
         if self._failure is not None:
             raise self._failure
+        self.watch(limit)
         self._waiter = self._loop.create_future()
-        if limit is not None:
-            self._watch(self._loop.time() + limit)
         try:
             await self._waiter
         finally:
             self._waiter = None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether some of the body waits to be taken and more is to come."""
+        return bool(self._unread) and not self._done
 
     def take(self) -> bytes:
         """Return what of the body has come since it was last asked for."""
@@ -198,13 +210,19 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     # ------------------------------------------------ time
-    def _watch(self, due: float) -> None:
-        """See to it that the wait ends when it is `due`.
+    def watch(self, limit: float | None) -> None:
+        """See to it that the wait ends after `limit` seconds; raises httpx.ReadTimeout where none are left.
 
-        The timer of an earlier wait is left to run, as a timer for each token would cost more than the token: when
-        it rings too early it is set again.
+        The timer cannot see to the latter: the loop serves sockets first, so where more always comes there is no
+        wait left to end. That of an earlier wait is left to run, as a timer for each token would cost more than
+        the token: when it rings too early it is set again.
         """
-        self._due = due
+        if limit is None:
+            return
+        now = self._loop.time()
+        self._due = due = now + limit
+        if due <= now:
+            raise httpx.ReadTimeout("the reply is late")
         if self._timer is not None and self._timer.when() > due:
             self._unwatch()
         if self._timer is None and due < math.inf:
@@ -304,6 +322,8 @@ class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         connection = self._connection
+        if self._open and connection.is_ahead:  # of a slow reader, whom a server may keep from ever waiting
+            connection.watch(self._limit)
         while self._open:
             if piece := connection.take():
                 return piece

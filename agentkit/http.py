@@ -60,7 +60,8 @@ class Timeouts:
     """Limits in seconds; none can be passed by more than the time to close a socket.
 
     `first_token` runs from the start of a stream to its first event, `between_chunks` from one event to the
-    next (comments do not count), `total` over the whole attempt, streamed or not.
+    next (comments do not count), `total` over the whole attempt, streamed or not, with what the reader of a stream
+    takes, unless all of the reply is here.
     """
 
     connect: float = 10.0
@@ -81,12 +82,9 @@ class Endpoint:
         timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
-        if "@" in urlsplit(base_url).netloc:
-            raise ConfigError("base_url carries credentials, which are not sent; give them as a key or in headers")
+        _check_address(base_url)
         self._card, self._base_url = card, base_url
-        self._headers = httpx.Headers({**_HEADERS, **(headers or {})})
+        self._headers = _headers({**_HEADERS, **(headers or {})})
         self._timeouts, self._transport = timeouts or Timeouts(), transport
         self._limits = httpx.Timeout(None, connect=self._timeouts.connect).as_dict()
         self._urls: dict[str, httpx.URL] = {}  # kept, since making one costs as much as reading a reply
@@ -174,7 +172,10 @@ class Endpoint:
 
     def _url(self, path: str) -> httpx.URL:
         if path not in self._urls:
-            self._urls[path] = httpx.URL(f"{self._base_url.rstrip('/')}/{path.lstrip('/')}")
+            try:
+                self._urls[path] = httpx.URL(f"{self._base_url.rstrip('/')}/{path.lstrip('/')}")
+            except (httpx.InvalidURL, ValueError) as error:  # of a model's name with a line break in it, say
+                raise BadRequest(self._card.name, f"the address {path!r} cannot be sent: {error}") from error
         return self._urls[path]
 
     def _expect_event_stream(self, response: httpx.Response) -> None:
@@ -182,6 +183,28 @@ class Endpoint:
         if not content_type.startswith("text/event-stream"):
             detail = f"asked for an event stream, got content type {content_type}; check the base URL"
             raise BadResponse(self._card.name, detail)
+
+
+def _check_address(base_url: str) -> None:
+    """Raise ConfigError for what is not the address of a server."""
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigError(f"base_url must start with http:// or https://, not {base_url!r}")
+    try:
+        has_credentials, host = "@" in urlsplit(base_url).netloc, httpx.URL(base_url).host
+    except (ValueError, httpx.InvalidURL):  # their texts may quote credentials
+        raise ConfigError("base_url is not a valid address; it should be like https://example.com/v1") from None
+    if has_credentials:
+        raise ConfigError("base_url carries credentials, which are not sent; give them as a key or in headers")
+    if not host:
+        raise ConfigError(f"base_url names no host: {base_url!r}")
+
+
+def _headers(headers: Mapping[str, str]) -> httpx.Headers:
+    """Return `headers` as they are sent; raises ConfigError, which quotes no value, as that may be a key."""
+    for name, value in headers.items():
+        if not (name.isascii() and value.isascii()):
+            raise ConfigError(f"the header {name!r} has characters that are not ASCII, which HTTP cannot carry")
+    return httpx.Headers(headers)
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from anyio.streams.tls import TLSListener
 
 from agentkit.connections import Connections
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # seconds, after which a test hangs
 OK = b"HTTP/1.1 200 OK\r\n"
 HI = OK + b"content-length: 2\r\n\r\nhi"
 CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
@@ -36,9 +36,11 @@ class Server:
     open: int = 0
     sent: int = 0
     reads_bodies: bool = True
+    streams: list[ByteStream] = field(default_factory=list)
 
     async def talk(self, stream: ByteStream) -> None:
         self.accepted, self.open = self.accepted + 1, self.open + 1
+        self.streams.append(stream)
         try:
             async with stream:
                 with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.TypedAttributeLookupError):

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agentkit import connections as ours
 from agentkit.connections import Connections
 from tests.loopback import CHUNKED, HI, OK, PATIENCE, Part, ask, begin, finish, opened, serving, until
+from tests.patient import anyio_backend  # noqa: F401
 from tests.test_cancellation import Awaits, _sockets
 
 pytestmark = pytest.mark.anyio
@@ -177,11 +178,11 @@ class Moving(float):
         return now + (self.limits.pop(0) if len(self.limits) > 1 else self.limits[0])
 
 
-@pytest.mark.parametrize("limits", [(0.05,), (PATIENCE, 0.05), (PATIENCE, PATIENCE, 0.05)])
+@pytest.mark.parametrize("limits", [(0.05,), (2 * PATIENCE, 0.05), (2 * PATIENCE, 2 * PATIENCE, 0.05)])
 async def test_a_wait_ends_at_its_limit_and_leaves_no_timer(limits: tuple[float, ...]) -> None:
     late: tuple[Part, ...] = (HI[:2], 0.05, HI[2:-1])[: 2 * len(limits) - 2 or None] if limits[1:] else ()
-    async with serving(*late, 2 * PATIENCE) as server, opened() as connections:
-        with anyio.fail_after(PATIENCE / 2), pytest.raises(httpx.ReadTimeout):
+    async with serving(*late, math.inf) as server, opened() as connections:
+        with anyio.fail_after(PATIENCE), pytest.raises(httpx.ReadTimeout):
             await finish(await begin(connections, server.url, read=Moving.of(*limits)))
         assert not timers("_ring")
 
@@ -195,6 +196,18 @@ async def test_a_limit_that_grows_holds_from_then_on_and_a_reply_leaves_no_timer
         response = await begin(connections, server.url, read=math.inf)
         assert not timers("_ring")
         assert (await finish(response))[2] == b"hi"
+
+
+async def test_the_limit_binds_a_reader_who_never_waits_until_the_reply_is_here() -> None:
+    async with serving(CHUNKED + b"2\r\nhi\r\n", math.inf) as server, opened() as connections:
+        response = await begin(connections, server.url, read=Moving.of(PATIENCE, 0.0))
+        assert isinstance(response.stream, ours._Body)
+        with pytest.raises(httpx.ReadTimeout):
+            await anext(response.stream)
+        await response.aclose()
+        server.reply = (HI,)
+        assert (await ask(connections, server.url, read=Moving.of(PATIENCE, 0.0)))[2] == b"hi"
+        assert not timers("_ring")
 
 
 # ---------------------------------------------------------------- addresses
@@ -318,6 +331,18 @@ async def test_a_certificate_that_is_not_trusted_is_a_connect_error(contexts: Co
             await ask(connections, server.url)
         assert server.requests == []
         await settled(sockets)
+
+
+async def test_a_certificate_of_another_name_is_a_connect_error(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, trust = contexts
+    async with serving(HI, secret=secret) as server, opened(lambda: trust) as connections:
+        assert (await ask(connections, server.url))[2] == b"hi"
+        resolving(monkeypatch, port_of(server.url))
+        with pytest.raises(httpx.ConnectError, match="Hostname mismatch"):
+            await ask(connections, "https://somewhere/")
+        assert len(server.requests) == 1
 
 
 async def test_a_trust_store_that_is_not_there_is_a_connect_error() -> None:

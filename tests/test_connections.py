@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 import anyio
 import httpx
 import pytest
+from anyio.abc import SocketAttribute
 from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,16 @@ async def test_a_connection_that_the_server_closed_or_speaks_on_is_not_used(last
         await until(lambda: server.open == 0)
         server.reply = (HI,)
         assert (await ask(connections, server.url))[2] == b"hi"
+        assert len(set(server.ports)) == 2
+
+
+async def test_a_connection_that_the_server_closed_while_the_loop_was_busy_is_not_used() -> None:
+    async with serving(HI) as server, opened() as connections:
+        await ask(connections, server.url)
+        await ask(connections, server.url)
+        assert len(set(server.ports)) == 1
+        server.streams[0].extra(SocketAttribute.raw_socket).shutdown(socket.SHUT_WR)
+        assert (await ask(connections, server.url))[2] == b"hi"  # no turn of the loop has read the end
         assert len(set(server.ports)) == 2
 
 

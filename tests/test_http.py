@@ -76,6 +76,38 @@ def test_credentials_in_an_address_are_refused_and_not_told() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com",
+        "http://example.com:abc/v1",
+        "http://[::1/v1",
+        "http://[1]2/v1",
+        "http://xn--/v1",
+        "http://\udcff/v1",
+        "http://example.com/v1\n",
+        "http:///v1",
+        "http://:80/v1",
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="base_url"):
+        Endpoint(CARD, url)
+
+
+def test_a_key_that_no_header_can_carry_is_refused_and_not_told() -> None:
+    with pytest.raises(ConfigError, match="authorization") as caught:
+        Endpoint(CARD, "https://example.com/v1", headers={"authorization": "Bearer s\u00fccret"})
+    assert "cret" not in str(caught.value) and caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("model", ["a\nb", "\udcff"])
+async def test_a_path_that_cannot_be_sent_is_a_bad_request(model: str) -> None:
+    async with endpoint("http://127.0.0.1:9/v1") as ours:
+        with pytest.raises(BadRequest, match="cannot be sent"):
+            await ours.post(f"/{model}:generate", {})
+
+
 # ---------------------------------------------------------------- proxies
 @pytest.mark.parametrize("written", ["http://{}", "{}"])
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])

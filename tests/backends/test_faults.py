@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -62,6 +63,18 @@ def response(status: str, body: bytes = b"", *headers: str) -> Conversation:
 
     async def conversation(stream: SocketStream) -> None:
         await stream.send("\r\n".join([*lines, "", ""]).encode() + body)
+
+    return conversation
+
+
+def flooding(head: bytes, piece: bytes) -> Conversation:
+    """Send pieces faster than they are read."""
+
+    async def conversation(stream: SocketStream) -> None:
+        end = time.monotonic() + 30  # by our clock, as that of the loop may be what does not go on
+        await stream.send(head)
+        while time.monotonic() < end:
+            await stream.send(piece * (2**19 // len(piece)))
 
     return conversation
 
@@ -161,6 +174,11 @@ STREAM_FAULTS = {
     "stall in the middle": Fault(sending(SSE_HEAD + HALF, 30.0), BackendTimeout, phase("between_chunks")),
     "pings in the middle": Fault(sending(SSE_HEAD + HALF, *PINGS), BackendTimeout, phase("between_chunks")),
     "trickle": Fault(sending(SSE_HEAD, *TRICKLE), BackendTimeout, phase("total")),
+    "flood of comments": Fault(flooding(SSE_HEAD, b": ping\n\n"), BackendTimeout, phase("first_token")),
+    "flood of comments in the middle": Fault(
+        flooding(SSE_HEAD + HALF, b": ping\n\n"), BackendTimeout, phase("between_chunks")
+    ),
+    "flood of events": Fault(flooding(SSE_HEAD, HALF), BackendTimeout, phase("total")),
     "truncated event": Fault(sending(SSE_HEAD + HALF + b'data: {"cho'), BackendUnavailable),
     "truncated chunk": Fault(
         sending(
@@ -191,6 +209,7 @@ WHOLE_FAULTS = {
         BackendTimeout,
         phase("total"),
     ),
+    "flooded body": Fault(flooding(b"HTTP/1.1 200 OK\r\n\r\n", b" "), BackendTimeout, phase("total")),
     "wrong shape": Fault(response("200 OK", b'{"choices": []}'), BadResponse),
     "error inside 200": Fault(response("200 OK", error(message="upstream", code=502)), BackendUnavailable),
 }
