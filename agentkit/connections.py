@@ -151,8 +151,11 @@ class _Connection(asyncio.Protocol):
     @property
     def readable(self) -> bool:
         """Whether the socket has what this loop has not read yet, such as the end while the loop was busy."""
+        opened = self._transport.get_extra_info("socket")
+        if not hasattr(select, "poll"):  # on Windows, whose select takes a socket of any number
+            return bool(select.select([opened], [], [], 0)[0])
         poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        poll.register(opened, select.POLLIN)
         return bool(poll.poll(0))
 
     async def ask(self, request: bytes, limit: float | None) -> _Head:
