@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 
 if TYPE_CHECKING:
     from agentkit.agent import Agent
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "Agent": "agentkit.agent",

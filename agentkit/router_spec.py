@@ -50,7 +50,10 @@ class FastestSpec(Spec):
 
 
 class SelfVerifySpec(Spec):
-    """A cheap model votes on each reply whose votes could change what is called next; every vote is charged."""
+    """A cheap model votes on each reply whose votes could change what is called next.
+
+    Every vote is charged, on top of what the router spends on average.
+    """
 
     by: Name
     """Who votes: one of the router's models."""
@@ -76,7 +79,7 @@ class FittedSpec(Spec):
     prefer: PreferSpec | None = None
     """A price of time, and limits on each query."""
     self_verify: SelfVerifySpec | None = None
-    """Votes on replies, for an artefact that was fitted on such votes; off if not given."""
+    """Votes on replies, for an artefact that was fitted on such votes, on top of the spend; off if not given."""
 
     @model_validator(mode="after")
     def _refuse_two_knobs(self) -> Self:
@@ -97,11 +100,13 @@ class FittedSpec(Spec):
                 "voter_not_a_model", "takes a voter that is one of its models, not '{by}'",
                 {"by": self.self_verify.by, "key": "self_verify"},
             )  # fmt: skip
-        if self.prefer and self.prefer.usd_at_most is not None:
-            raise PydanticCustomError(
-                "votes_and_limit", "takes no votes beside usd_at_most, which does not bound what votes cost",
-                {"key": "self_verify"},
-            )  # fmt: skip
+        at_most = None if self.prefer is None else self.prefer.usd_at_most
+        for limit, given in (("usd_at_most", at_most), ("usd_per_query", self.usd_per_query)):
+            if given is not None:
+                raise PydanticCustomError(
+                    "votes_and_limit", "takes no votes beside {limit}, which does not count what votes cost",
+                    {"limit": limit, "key": "self_verify"},
+                )  # fmt: skip
         return self
 
 

@@ -8,7 +8,7 @@ replay over recorded outcomes runs the same code.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,7 +56,8 @@ class Outcome:
     """What came of one call: the reply or the error, what it cost, and what is wrong with it.
 
     `error` is the kind of failure when there is no reply, or none that the provider let through. `asked` tells the
-    reply to a prompt of the router's own (`Call.ask`), and `about` which of the outcomes seen that prompt judges.
+    reply to a prompt of the router's own (`Call.ask`), `about` which of the outcomes seen that prompt judges, and
+    `right` what a valid reply to it says of that one (`Ask.read`), None where it does not say.
     `seconds` is how long it took, None when nobody knows. `votes` are what a router has learnt of the reply.
     """
 
@@ -68,6 +69,7 @@ class Outcome:
     seconds: float | None = None
     asked: bool = False
     about: int | None = None
+    right: bool | None = None
     votes: Votes | None = None
 
     @property
@@ -95,7 +97,8 @@ class Ask:
 
     The call may hold at most a `share` of what is available: what that does not pay for comes back as an outcome
     without a reply. Without a `temperature` it has the agent's. `about` is the place in `seen` of the reply to be
-    judged, if one is (`agentkit.routers.self_verification`).
+    judged, if one is, and `read` tells of the text of a judgement whether it says that reply is right, None where
+    that is unclear (`agentkit.routers.self_verification`).
     """
 
     messages: tuple[Message, ...]
@@ -105,6 +108,7 @@ class Ask:
     share: float = 1.0
     temperature: float | None = None
     about: int | None = None
+    read: Callable[[str], bool | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ a receipt like any other. As in AutoMix it is drawn at temperature 1 behind a fe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agentkit.errors import ConfigError
+from agentkit.errors import ConfigError, RoutingError
 from agentkit.messages import user
 from agentkit.routers.base import Ask, Call, Decision, Outcome, Query, Router, Stop, Votes
+from agentkit.routers.vote_reading import read_vote
 from agentkit.types import Completion, ModelCard, ScopeView
 
 VOTES = 8
@@ -24,6 +24,7 @@ VOTES = 8
 VOTE_TOKENS = 96
 _SHARE = 0.25  # of what is left that a vote may hold: judging must not eat what answering needs
 _MOST_SHOWN = 2_400  # characters of a reply that a voter reads: 600 tokens or so
+_MOST_UNREAD = 2  # votes in a row that say nothing: the voter is down, or cannot judge
 
 _EXAMPLES = """\
 Context: The bridge over the fjord opened in 1932, after eight years of work.
@@ -41,22 +42,26 @@ Question: Which hall has more seats?
 AI generated answer: Hall B
 Evaluation: Hall C has 150 seats more. The AI generated answer is incorrect.
 """
-_SAID = re.compile(r"\b(not\s+)?(correct|right|yes|incorrect|wrong|no)\b", re.IGNORECASE)
 
 
 class SelfVerifyingRouter:
     """Has the model `by` vote on each valid reply before `router` goes on, and tells `router` the votes with it.
 
-    At most `votes` are asked for, and no further ones once the rest cannot change what `router` does next: a
-    router that does not look at votes, or has learnt that they say nothing, never pays for one. With `always` each
-    reply that is no call of tools gets all of them, so that there are votes in the trace to fit on. Only the
-    latest reply is voted on. `router` is also asked what it would do if the votes went either way, so nothing in
-    it may change by that: a `ConservativeRouter` goes around this one. Raises ConfigError for fewer than one vote.
+    At most `votes` are asked for, and no further ones once the rest cannot change what `router` does next, or two
+    in a row could not be read: a router that does not look at votes, or has learnt that they say nothing, never
+    pays for one. With `always` each reply that is no call of tools gets all of them, so that there are votes in
+    the trace to fit on. Only the latest reply is voted on. `router` is also asked what it would do if the votes
+    went either way, so nothing in it may change by that: a `ConservativeRouter` goes around this one.
+
+    Raises ConfigError for fewer than one vote, and around another of its kind: the votes of one would be replies
+    to the other. RoutingError where another router inside asks about a reply.
     """
 
     def __init__(self, router: Router, by: str, *, votes: int = VOTES, always: bool = False) -> None:
         if votes < 1:
             raise ConfigError(f"self-verification takes 1 vote or more, not {votes}")
+        if isinstance(router, SelfVerifyingRouter):
+            raise ConfigError("a router votes by one model only; take the inner SelfVerifyingRouter out")
         self.router, self.by, self.votes, self.always = router, by, votes, always
 
     def next(
@@ -66,16 +71,20 @@ class SelfVerifyingRouter:
         places = [place for place, outcome in enumerate(seen) if outcome.about is None]
         told = [with_votes(seen, place, self.by) for place in places]
         decision = self.router.next(query, candidates, told, view)
-        made = sum(outcome.about is not None and outcome.about == places[-1] for outcome in seen) if seen else 0
-        if told and made < self.votes and _votable(told[-1]) and any(card.name == self.by for card in candidates):
-            rest = self.votes - made
+        if isinstance(decision, Call) and decision.ask is not None and decision.ask.about is not None:
+            raise RoutingError("the router that is voted for asks about a reply itself; only one of both can")
+        made = [outcome for outcome in seen if outcome.about is not None and outcome.about == places[-1]]
+        rest = self.votes - len(made)
+        mute = len(made) >= _MOST_UNREAD and not any(_counts(vote) for vote in made[-_MOST_UNREAD:])
+        able = any(card.name == self.by for card in candidates) and (self.always or not mute)
+        if told and rest > 0 and able and _votable(told[-1]):
 
             def then(yes: int) -> tuple[str, str | int | None]:
                 supposed = [*told[:-1], _supposing(told[-1], self.by, yes, rest)]
                 return _what(self.router.next(query, candidates, supposed, view))
 
             if (self.always and not _calls_tools(told[-1])) or then(0) != then(rest):
-                return self._vote(query, seen, places[-1], made)
+                return self._vote(query, seen, places[-1], len(made))
         if isinstance(decision, Stop) and decision.answer is not None:
             return replace(decision, answer=places[decision.answer])
         return decision
@@ -84,7 +93,7 @@ class SelfVerifyingRouter:
         judged = seen[place]
         assert judged.completion is not None
         prompt = user(verification_prompt(query.text, judged.completion))
-        ask = Ask((prompt,), VOTE_TOKENS, True, share=_SHARE, temperature=1.0, about=place)
+        ask = Ask((prompt,), VOTE_TOKENS, True, share=_SHARE, temperature=1.0, about=place, read=read_vote)
         return Call(self.by, f"vote {made + 1} of {self.votes} on the reply of {judged.model}", ask)
 
 
@@ -101,27 +110,22 @@ def verification_prompt(question: str, reply: Completion) -> str:
     )
 
 
-def read_vote(text: str) -> bool | None:
-    """Return whether a vote says that the reply is right, by the last word that says it; None where none does."""
-    said = _SAID.findall(text)
-    if not said:
-        return None
-    negated, word = said[-1]
-    return (word.lower() in ("correct", "right", "yes")) != bool(negated)
-
-
 def with_votes(seen: Sequence[Outcome], place: int, by: str) -> Outcome:
     """Return the outcome at `place` with the votes on it among `seen`, and with what they cost."""
     outcome = seen[place]
     on_it = [other for other in seen if other.about == place]
     if not on_it:
         return outcome
-    said = [read_vote(vote.completion.message.text) for vote in on_it if vote.completion]
-    read = [one for one in said if one is not None]
+    read = [bool(vote.right) for vote in on_it if _counts(vote)]
     cost, seconds = outcome.cost, outcome.seconds or 0.0
     for vote in on_it:
         cost, seconds = cost + vote.cost, seconds + (vote.seconds or 0.0)
     return replace(outcome, votes=Votes(by, sum(read), len(read)), cost=cost, seconds=seconds)
+
+
+def _counts(vote: Outcome) -> bool:
+    """Tell whether a vote is whole and says something."""
+    return vote.valid and vote.right is not None
 
 
 def _supposing(outcome: Outcome, by: str, yes: int, rest: int) -> Outcome:

@@ -26,3 +26,8 @@ def test_a_name_is_loaded_when_it_is_used_and_then_kept() -> None:
         "assert vars(composer)['CoverageComposer'] is first"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_module_is_hidden_by_a_name_of_its_package() -> None:
+    code = "import types, agentkit\nassert isinstance(agentkit.lazy, types.ModuleType)"
+    subprocess.run([sys.executable, "-c", code], check=True)

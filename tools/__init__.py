@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 from agentkit.tools.arguments import parse_arguments
 from agentkit.tools.context import Context
 from agentkit.tools.invoke import invoke
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "Registry", "Tool", "Toolset", "calculate", "invoke", "namespace", "parse_arguments", "tool"]
 
-__getattr__ = lazy(__name__, {"calculate": "agentkit.tools.calculator"})
+__getattr__ = load_lazily(__name__, {"calculate": "agentkit.tools.calculator"})

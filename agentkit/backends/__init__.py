@@ -5,7 +5,7 @@ The names below are loaded when they are first used: a remote agent needs neithe
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 
 if TYPE_CHECKING:
     from agentkit.backends.base import Assembler, Backend, whole
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentkit.backends.remote import RemoteBackend
     from agentkit.http import Timeouts
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "Assembler": "agentkit.backends.base",

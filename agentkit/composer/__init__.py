@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from agentkit.composer.base import Composer
 from agentkit.composer.knapsack import KnapsackComposer
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 
 if TYPE_CHECKING:
     from agentkit.composer.coverage import CoverageComposer
     from agentkit.composer.trials import AgentSandbox, Sandbox, Solver, Verdict
     from agentkit.composer.try_first import TryFirst
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "CoverageComposer": "agentkit.composer.coverage",

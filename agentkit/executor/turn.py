@@ -9,7 +9,16 @@ import anyio
 
 from agentkit.backends.base import Backend
 from agentkit.costs import Cost
-from agentkit.errors import AgentkitError, BackendError, BudgetError, FailureKind, NoEligibleModel, RoutingError
+from agentkit.errors import (
+    AgentkitError,
+    BackendError,
+    BudgetError,
+    BudgetExceeded,
+    FailureKind,
+    NoEligibleModel,
+    RoutingError,
+    Saturated,
+)
 from agentkit.executor.asked import asked_offer, problems_of_asked
 from agentkit.executor.continuation import whole_reply
 from agentkit.executor.job import Job
@@ -18,7 +27,7 @@ from agentkit.executor.room import reserve
 from agentkit.executor.tool_use import problems_of
 from agentkit.messages import Message, assistant
 from agentkit.routers import Call, Outcome, Query, Stop
-from agentkit.routers.self_verification import read_vote
+from agentkit.routers.base import Ask
 from agentkit.trace import Failed, Retried, Routed, Verified
 from agentkit.types import Completion, Request, ScopeView, ToolSpec
 
@@ -73,8 +82,9 @@ async def take_turn(
 async def _asked(
     job: Job, step: str, decision: Call, messages: tuple[Message, ...], again: int, about: str
 ) -> tuple[Outcome, BackendError | None]:
-    """Make a call with a prompt of the router's own; what its share does not pay for is an outcome too.
+    """Make a call with a prompt of the router's own; one that is not paid for is an outcome too.
 
+    Others may take the room between the offer and the hold: what the router has by then is not lost for that.
     What a model says to a prompt that stands alone is a fact for the wrap-up. `about` is whose reply it judges.
     """
     model, ask = decision.model, decision.ask
@@ -83,19 +93,25 @@ async def _asked(
         raise RoutingError(f"the router chose {model!r}; it must be one of {sorted(job.backends)}")
     offer, refusal = asked_offer(job, job.backends[model], ask, messages, again)
     if offer is None:
-        return Outcome(model, None, Cost(), (str(refusal),), asked=True, about=ask.about), None
-    outcome, failure = await _outcome(job, step, offer, asked=True, about=about)
-    outcome = replace(outcome, about=ask.about)
+        return _unpaid(model, ask, refusal), None
+    try:
+        outcome, failure = await _outcome(job, step, offer, ask, about)
+    except (BudgetExceeded, Saturated) as error:  # a frozen scope ends the run
+        return _unpaid(model, ask, error), None
     if outcome.completion is not None and outcome.valid and not ask.in_conversation:
         job.progress.facts.append(f"{model}: {outcome.completion.message.text}")
     return outcome, failure
 
 
+def _unpaid(model: str, ask: Ask, refusal: AgentkitError | None) -> Outcome:
+    return Outcome(model, None, Cost(), (str(refusal),), asked=True, about=ask.about)
+
+
 async def _outcome(
-    job: Job, step: str, offer: Offer, *, asked: bool = False, about: str = ""
+    job: Job, step: str, offer: Offer, ask: Ask | None = None, about: str = ""
 ) -> tuple[Outcome, BackendError | None]:
     """Make the call; returns what came of it, and the error when nothing came."""
-    model, began = offer.backend.card.name, anyio.current_time()
+    model, began, asked = offer.backend.card.name, anyio.current_time(), ask is not None
     try:
         completion, cost = await whole_reply(job, offer, step)
         kind: FailureKind | None = "refused" if completion.finish_reason == "content_filter" else None
@@ -105,9 +121,17 @@ async def _outcome(
         outcome, failure = Outcome(model, None, error.charged, (str(error),), error.kind, asked=asked), error
         job.emit(Failed(f"model:{model}", str(error)))
     outcome = replace(outcome, seconds=anyio.current_time() - began)
-    said = outcome.completion.message.text if about and outcome.completion else ""
-    job.emit(Verified(step, model, outcome.problems, about, read_vote(said)))
+    if ask is not None:
+        outcome = replace(outcome, about=ask.about, right=_read(ask, outcome))
+    job.emit(Verified(step, model, outcome.problems, about, outcome.right))
     return outcome, failure
+
+
+def _read(ask: Ask, outcome: Outcome) -> bool | None:
+    """Return what a whole judgement says; one that was cut or filtered may have been about to say otherwise."""
+    if ask.about is None or ask.read is None or outcome.completion is None or not outcome.valid:
+        return None
+    return ask.read(outcome.completion.message.text)
 
 
 def _judged(decision: Call, seen: Sequence[Outcome]) -> str:

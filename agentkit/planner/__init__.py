@@ -5,7 +5,7 @@ Planners that are not the default are loaded when they are named.
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 from agentkit.planner.base import Plan, Planner, Step
 from agentkit.planner.policy import OnFailure
 from agentkit.planner.single import SingleStepPlanner
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentkit.planner.fixed import FixedPlanner
     from agentkit.planner.llm import LLMPlanner
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "BudgetAware": "agentkit.planner.bats",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 
 if TYPE_CHECKING:
     from agentkit.toolmaking.abstraction import Solution, distil
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentkit.toolmaking.making import ToolMaking
     from agentkit.toolmaking.store import ToolStore
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "Economics": "agentkit.toolmaking.economics",

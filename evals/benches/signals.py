@@ -36,10 +36,10 @@ from agentkit.routers.self_verification import (
     VOTE_TOKENS,
     VOTES,
     SelfVerifyingRouter,
-    read_vote,
     verification_prompt,
 )
 from agentkit.routers.signals import SIGNALS, signals
+from agentkit.routers.vote_reading import read_vote
 from agentkit.types import Request
 
 QUESTIONS, LIVE = 400, 80

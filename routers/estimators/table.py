@@ -43,13 +43,21 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Voted:
+    """Votes on one reply of a model, and the score, 0..1, of that very reply."""
+
+    votes: Votes
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeTable:
     """Scores and costs of `models` (columns) on `items` (rows); NaN in `score` and `cost` is a pair left out.
 
     `score` is in 0..1, `cost` in dollars, `latency` in seconds; tokens and latency are NaN where unknown.
     `answers` and `responses` hold by row what is kept of each model's reply; `replies` are whole ones, with calls
-    of tools and log-probabilities, of tables that are made in memory. `votes` are those on it, where any were
-    asked for. `digest` is the SHA-256 of what was read.
+    of tools and log-probabilities, of tables that are made in memory. `votes` are those on each of a model's
+    replies to the query, where any were asked for. `digest` is the SHA-256 of what was read.
     """
 
     name: str
@@ -64,7 +72,7 @@ class OutcomeTable:
     answers: tuple[Mapping[str, str], ...] = ()
     responses: tuple[Mapping[str, str], ...] = ()
     replies: tuple[Mapping[str, Completion], ...] = ()
-    votes: tuple[Mapping[str, Votes], ...] = ()
+    votes: tuple[Mapping[str, tuple[Voted, ...]], ...] = ()
     counts: Counts = field(default_factory=Counts)
     digest: str = ""
     blank_is_failure: bool = False

@@ -11,16 +11,15 @@ import numpy as np
 
 from agentkit.costs import NANO
 from agentkit.errors import TableError
-from agentkit.routers.base import Votes
-from agentkit.routers.estimators.table import Floats, Item, OutcomeTable
+from agentkit.routers.estimators.table import Floats, Item, OutcomeTable, Voted
 from agentkit.routers.lessons import Lesson, Verdict, read_lessons
 
 
 def read_traces(path: str | Path, verdict: Verdict | None = None) -> OutcomeTable:
     """Read a trace file as a table; raises TableError where it is none, or no run in it has a score.
 
-    Scores are those of `agentkit.routers.lessons`. Runs that are alike in task and model count as one; the latest
-    answer is kept, with the votes on it.
+    Scores are those of `agentkit.routers.lessons`. Runs that are alike in task and model count as one, of which
+    the latest answer is kept; votes are kept of each of them, with the score of the answer that they are on.
     """
     path = Path(path)
     lessons = [lesson for lesson in read_lessons(path, verdict) if lesson.score is not None]
@@ -67,10 +66,10 @@ def _answers(
 
 def _votes(
     cells: dict[tuple[int, int], list[Lesson]], rows: int, models: Sequence[str]
-) -> tuple[dict[str, Votes], ...]:
-    """Return the votes by row and model; nothing where no reply has any."""
-    found: tuple[dict[str, Votes], ...] = tuple({} for _ in range(rows))
+) -> tuple[dict[str, tuple[Voted, ...]], ...]:
+    """Return the votes by row and model, each run's with its own score; nothing where no reply has any."""
+    found: tuple[dict[str, tuple[Voted, ...]], ...] = tuple({} for _ in range(rows))
     for (row, column), lessons in cells.items():
-        if votes := lessons[-1].votes:
-            found[row][models[column]] = votes
+        if voted := tuple(Voted(one.votes, one.score or 0.0) for one in lessons if one.votes):
+            found[row][models[column]] = voted
     return found if any(found) else ()

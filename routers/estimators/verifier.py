@@ -179,7 +179,7 @@ class VerifiedEstimator:
         """Return the own logit with the votes on the reply taken into account."""
         votes = outcome.votes
         weights = self.verifier.voted.get(votes.by, {}).get(outcome.model) if votes else None
-        if votes is None or weights is None:
+        if votes is None or not votes.count or weights is None:
             return own
         return min(max(_dot(weights, (own, votes.log_odds)), -_EDGE), _EDGE)
 
@@ -275,12 +275,13 @@ def _fit_own(
 def _fit_voted(table: OutcomeTable, own: Floats) -> dict[str, dict[str, list[float]]]:
     """Return by voter and model what votes add to cross-fitted `own` logits, where there are enough of them."""
     heard: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-    for row, votes in enumerate(table.votes):
-        for model, said in votes.items():
+    for row, by_model in enumerate(table.votes):
+        for model, voted in by_model.items():
             place = row, table.models.index(model)
-            if table.known[place]:
-                shown = float(own[place]), said.log_odds, float(table.score[place])
-                heard.setdefault((said.by, model), []).append(shown)
+            for one in voted:
+                if table.known[place] and one.votes.count:
+                    shown = float(own[place]), one.votes.log_odds, one.score
+                    heard.setdefault((one.votes.by, model), []).append(shown)
     found: dict[str, dict[str, list[float]]] = {}
     for (by, model), rows in heard.items():
         inputs, scores = np.array(rows)[:, :2], np.array(rows)[:, 2]

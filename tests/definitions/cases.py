@@ -117,6 +117,7 @@ MEANING = {
     "dangling_tool": ("7:24", "agents.main.tools[1]: 'calcluator' is not one of the tools"),
     "fitted_with_two_knobs": ("10:7", "routers.default.fitted takes one of usd_per_query and quality_per_usd"),
     "fitted_voter_beside": ("9:7", "routers.default.fitted takes a voter that is one of its models, not 'large'"),
+    "fitted_votes_and_average": ("9:7", "routers.default.fitted takes no votes beside usd_per_query"),
     "fitted_votes_and_limit": ("9:7", "routers.default.fitted takes no votes beside usd_at_most"),
     "panel_with_idle_fuser": ("8:7", "routers.default.panel takes fuser with by: fusion, and only then"),
     "panel_without_artefact": ("8:7", "routers.default.panel takes artefact with by: weighted_vote or verifier"),

@@ -1,6 +1,7 @@
 """A turn: escalation from a small model to a large one, failing over, and the caps that are sent."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -21,7 +22,7 @@ from agentkit.executor.offer import LEAST_OUTPUT
 from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import ToolCall, assistant, user
-from agentkit.routers import Call
+from agentkit.routers import Call, Decision, Outcome, Stop
 from agentkit.routers.base import Ask
 from agentkit.routers.fastest import FastestRouter, Posterior
 from agentkit.trace import Retried, Routed, Verified
@@ -199,3 +200,16 @@ async def test_arguments_reach_the_tool_as_written() -> None:
     answer = await agent(ScriptedBackend(script)).run(TASK)
     (call,) = [call for message in answer.messages for call in message.tool_calls]
     assert json.loads(call.arguments) == {"number": 7}
+
+
+async def test_a_judgement_is_read_by_the_reader_that_comes_with_the_question() -> None:
+    class Judging:
+        def next(self, query: object, candidates: object, seen: Sequence[Outcome], view: object) -> Decision:
+            if len(seen) == 2:
+                return Stop(0, f"it is {seen[1].right}")
+            ask = Ask((user("Is it right?"),), 10, True, about=0, read=lambda text: text == "Jein.")
+            return Call("scripted", "next", ask if seen else None)
+
+    answer = await agent(ScriptedBackend([ANSWER, "Jein."]), tools=(), router=Judging()).run(TASK)
+    assert [e.event.right for e in answer.trace if isinstance(e.event, Verified)] == [None, True]
+    assert [e.event.reason for e in answer.trace if isinstance(e.event, Routed)][-1] == "it is True"

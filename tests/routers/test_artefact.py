@@ -20,6 +20,7 @@ from agentkit.routers.base import Votes
 from agentkit.routers.estimators import HEADS
 from agentkit.routers.estimators.forecast import Forecast
 from agentkit.routers.estimators.recorded import Stage, play
+from agentkit.routers.estimators.table import Voted
 from agentkit.routers.fit import fit
 from agentkit.routers.mixed import MixedRouter
 from agentkit.routers.preferences import Preferences
@@ -217,7 +218,7 @@ def test_a_definition_names_an_artefact_beside_it(
 def test_a_definition_may_have_replies_verified(tmp_path: Path) -> None:
     """Off unless it is asked for; refused where it could change nothing, unless it is to be recorded."""
     table, path = with_replies(200), tmp_path / "agentkit.yaml"
-    said = tuple({"algebra": Votes("algebra", 8 * int(right), 8)} for right in table.score[:, 0])
+    said = tuple({"algebra": (Voted(Votes("algebra", 8 * int(right), 8), right),)} for right in table.score[:, 0])
     made = fit(replace(table, votes=said))
     assert made.voters == {"algebra"} and fit(table).voters == frozenset()
     stage = Stage.of(table)

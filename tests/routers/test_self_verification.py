@@ -11,22 +11,25 @@ import pytest
 
 from agentkit.backends.fake import Reply, ScriptedBackend
 from agentkit.backends.retry import RetryPolicy
-from agentkit.budgets import Ledger
+from agentkit.budgets import Hold, Ledger, Scope
 from agentkit.costs import Budget, Cost
-from agentkit.errors import BackendUnavailable, ConfigError
+from agentkit.errors import BackendUnavailable, ConfigError, RoutingError
 from agentkit.executor.resilience import Resilience
-from agentkit.messages import Message, ToolCall, assistant
+from agentkit.messages import Message, ToolCall, assistant, user
 from agentkit.routers import Call, Decision, Outcome, Query, RuleRouter, Stop
-from agentkit.routers.base import Votes
+from agentkit.routers.base import Ask, Router, Votes
 from agentkit.routers.cascade_routing import CascadeRouter
 from agentkit.routers.estimators.fitting import Material
 from agentkit.routers.estimators.recorded import Stage
-from agentkit.routers.estimators.table import OutcomeTable, join
+from agentkit.routers.estimators.table import OutcomeTable, Voted, join
 from agentkit.routers.estimators.table_traces import read_traces
 from agentkit.routers.estimators.verified import Verified, fit_verified
 from agentkit.routers.lessons import RunReader, read_lessons
-from agentkit.routers.self_verification import SelfVerifyingRouter, read_vote, verification_prompt
+from agentkit.routers.self_verification import SelfVerifyingRouter, verification_prompt
+from agentkit.routers.self_verification import with_votes as with_votes_on
+from agentkit.routers.vote_reading import read_vote
 from agentkit.trace import JsonlSink, Routed
+from agentkit.trace import Verified as Checked
 from agentkit.types import Completion, ModelCard, Request, ScopeView
 from tests.routers.estimators.replies import with_replies
 from tests.scenario import agent, card, check_answer, check_books
@@ -61,28 +64,10 @@ def after(router: SelfVerifyingRouter, *seen: Outcome) -> Decision:
 
 
 def votes(*texts: str, about: int = 0) -> list[Outcome]:
-    return [said("small", text, asked=True, about=about) for text in texts]
+    return [said("small", text, asked=True, about=about, right=read_vote(text)) for text in texts]
 
 
 # ---------------------------------------------------------------- what is asked, and when
-@pytest.mark.parametrize(
-    ("text", "vote"),
-    [
-        (YES, True),
-        (NO, False),
-        ("Yes.", True),
-        ("It seems right at first, but 3 is wrong", False),
-        ("That is not correct.", False),
-        ("no: it is right", True),  # the last word counts
-        ("I could not say. Nothing is known yet.", None),
-        ("Nothing corrected.", None),
-        ("", None),
-    ],
-)
-def test_a_vote_is_read_by_its_last_word(text: str, vote: bool | None) -> None:
-    assert read_vote(text) is vote
-
-
 def test_voting_ends_when_the_rest_cannot_change_what_is_done() -> None:
     router, reply = SelfVerifyingRouter(ByVotes(), "small", votes=4), said("small", "4")
     first = after(router, reply)
@@ -102,6 +87,43 @@ def test_votes_that_come_to_nothing_are_not_asked_for_again() -> None:
     router, reply = SelfVerifyingRouter(ByVotes(), "small", votes=2), said("small", "4")
     unpaid = Outcome("small", None, Cost(), ("no room",), asked=True, about=0)
     assert after(router, reply, unpaid, *votes("Who knows?")) == Stop(0, "enough votes")
+
+
+def test_nobody_goes_on_to_ask_a_voter_that_says_nothing() -> None:
+    router, reply = SelfVerifyingRouter(ByVotes(), "small"), said("small", "4")
+    failed = Outcome("small", None, Cost(), ("down",), "down", asked=True, about=0)
+    for mute in ([failed, failed], votes("Hm.", "Hm."), votes(NO, "Hm.", "Hm.")):
+        assert isinstance(on := after(router, reply, *mute[:-1]), Call) and on.ask
+        on = after(router, reply, *mute)
+        assert isinstance(on, Stop) or on.ask is None
+    assert isinstance(on := after(router, reply, *votes("Hm.", NO, "Hm.")), Call) and on.ask
+    everything = SelfVerifyingRouter(ByVotes(), "small", always=True)
+    assert isinstance(on := after(everything, reply, *votes("Hm.", "Hm.")), Call) and on.ask
+
+
+def test_only_whole_votes_count() -> None:
+    cut = replace(votes(NO)[0], problems=("the reply was cut at the output cap",))
+    assert with_votes_on([said("small", "4"), cut, *votes(YES)], 0, "small").votes == Votes("small", 1, 1)
+
+
+def test_only_one_router_asks_about_replies() -> None:
+    with pytest.raises(ConfigError, match="take the inner SelfVerifyingRouter out"):
+        SelfVerifyingRouter(SelfVerifyingRouter(ByVotes(), "small"), "large")
+
+    class Asking(ByVotes):
+        def next(
+            self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
+        ) -> Decision:
+            return Call("small", "is it?", Ask((user("Is it right?"),), 10, about=0))
+
+    with pytest.raises(RoutingError, match="asks about a reply itself"):
+        after(SelfVerifyingRouter(Asking(), "small"), said("small", "4"))
+
+
+def test_a_vote_is_cheap_beside_the_reply() -> None:
+    first = after(SelfVerifyingRouter(ByVotes(), "small"), said("small", "4" * 10_000))
+    assert isinstance(first, Call) and first.ask is not None
+    assert first.ask.share == 0.25 and first.ask.messages[-1].text.count("4") < 2_500
 
 
 def test_who_does_not_look_at_votes_never_pays_for_one() -> None:
@@ -197,6 +219,50 @@ async def test_a_vote_that_fails_is_none_and_the_reply_stands() -> None:
     assert (answer.status, answer.text) == ("complete", "It is 5.")
 
 
+class Crowded(ScriptedBackend):
+    """A model with a cache: while that is asked about a vote, another run takes the room."""
+
+    scope: Scope
+    taken: Hold | None = None
+    spends: bool = False
+
+    async def kept(self, request: Request) -> None:
+        if request.messages[-1].text.startswith("Judge whether") and self.taken is None:
+            room = Cost(tokens=self.scope.view().available["tokens"] - 5)
+            self.taken = await self.scope.reserve(room, what="another run", dispatch=True)
+            if self.spends:
+                await self.taken.settle(room)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("spent", [False, True])
+async def test_a_vote_whose_room_is_taken_leaves_the_reply(spent: bool) -> None:
+    small = Crowded("It is 5.", card=card("small", "1"))
+    small.spends = spent
+    with Ledger.open() as ledger:
+        small.scope = scope = ledger.scope("application", limits={"tokens": 20_000})
+        router = SelfVerifyingRouter(RuleRouter(["small"]), "small", always=True)
+        # a vote that is dearer than the finish line will never fit once the room is spent
+        made = agent([small], tools=(), router=router, instructions="Be brief. " * 600)
+        answer = await made.run("What is 2 + 2?", scope=scope)
+        assert small.taken is not None
+    check_answer(answer)
+    assert (answer.status, answer.text, len(small.requests)) == ("complete", "It is 5.", 1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "vote", [Completion(assistant(NO), "content_filter"), Completion(assistant(f"{NO} " + "And " * 99), "length")]
+)
+async def test_a_vote_that_is_cut_says_nothing(vote: Completion) -> None:
+    small, large = voter(["It is 5."], [vote] * 2), ScriptedBackend("It is 4.", card=card("large", "10"))
+    router = SelfVerifyingRouter(ByVotes(), "small", votes=2)
+    answer = await agent([small, large], tools=(), router=router).run("What is 2 + 2?", budget=Budget(usd=1))
+    assert answer.text == "It is 5."
+    heard = [e.event for e in answer.trace if isinstance(e.event, Checked) and e.event.about]
+    assert [(event.right, len(event.problems)) for event in heard] == [(None, 1), (None, 1)]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("tokens", [120, 300, 1_200, 3_000])
 async def test_a_small_budget_is_kept_and_still_answers(tokens: int) -> None:
@@ -219,13 +285,23 @@ async def test_traces_with_votes_are_learnt_from(tmp_path: Path) -> None:
         router = SelfVerifyingRouter(RuleRouter(["small"]), "small", votes=3, always=True)
         await agent([small], tools=(), router=router).run(f"Question {number}?", trace=JsonlSink(file))
     table = read_traces(file, lambda task, text: text == "right")
-    assert table.votes[0] == {"small": Votes("small", 0, 2)} and table.votes[1] == {"small": Votes("small", 1, 2)}
+    assert table.votes[0] == {"small": (Voted(Votes("small", 0, 2), 0.0),)}
+    assert table.votes[1] == {"small": (Voted(Votes("small", 1, 2), 1.0),)}
     verifier = fit_verified(Material.of(table)).estimator.verifier
     assert verifier.voted["small"]["small"][1] > 1  # it believes the votes
-    again = voter(["right"], [YES, YES, YES])
-    router = SelfVerifyingRouter(RuleRouter(["small"]), "small", votes=3, always=True)
-    await agent([again], tools=(), router=router).run("Question 1?", trace=JsonlSink(file))
-    assert read_traces(file, lambda task, text: True).votes[1] == {"small": Votes("small", 3, 3)}  # the latest
+
+
+@pytest.mark.anyio
+async def test_votes_are_learnt_from_with_the_score_of_their_own_reply(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    voted: Router = SelfVerifyingRouter(RuleRouter(["small"]), "small", votes=3, always=True)
+    plain = RuleRouter(["small"])
+    for reply, router in (("right", voted), ("right", voted), ("wrong", voted), ("right", plain)):
+        small = voter([reply], [YES if reply == "right" else NO] * 3)
+        await agent([small], tools=(), router=router).run("Question?", trace=JsonlSink(file))
+    table = read_traces(file, lambda task, text: text == "right")
+    right, wrong = Voted(Votes("small", 3, 3), 1.0), Voted(Votes("small", 0, 3), 0.0)
+    assert table.votes == ({"small": (right, right, wrong)},) and table.score.tolist() == [[0.75]]
 
 
 def test_votes_on_an_earlier_turn_are_not_on_the_answer() -> None:
@@ -261,7 +337,10 @@ def with_votes(chance_right: float, chance_wrong: float, seed: int = 0, queries:
     for row in range(queries):
         chances = [chance_right if right else chance_wrong for right in table.score[row]]
         votes.append(
-            {m: Votes("v", int(draw.binomial(8, c)), 8) for m, c in zip(table.models, chances, strict=True)}
+            {
+                m: (Voted(Votes("v", int(draw.binomial(8, c)), 8), score),)
+                for m, c, score in zip(table.models, chances, table.score[row].tolist(), strict=True)
+            }
         )
     return replace(table, votes=tuple(votes))
 
@@ -291,13 +370,24 @@ def test_votes_move_the_belief_in_a_reply(telling: Verified) -> None:
         np.array([belief(row, of(row)) for row in rows])
         for of in (
             lambda row: None,
-            lambda row: test.votes[row]["algebra"],
-            lambda row: replace(test.votes[row]["algebra"], by="another"),
+            lambda row: test.votes[row]["algebra"][0].votes,
+            lambda row: replace(test.votes[row]["algebra"][0].votes, by="another"),
         )
     )
     assert ((heard - right) ** 2).mean() < 0.6 * ((before - right) ** 2).mean()
     assert (by_another == before).all()  # whose votes mean nothing to it
     assert belief(0, Votes("v", 8, 8)) > belief(0, Votes("v", 4, 8)) > belief(0, Votes("v", 0, 8))
+    assert all(belief(row, Votes("v", 0, 0)) == before[row] for row in rows)  # none of them could be read
+
+
+def test_a_few_votes_are_not_fitted_on() -> None:
+    table, model = with_votes(0.9, 0.3), "algebra"
+    wrong = np.flatnonzero(table.score[:, table.models.index(model)] == 0)
+    for count, fitted in ((11, False), (12, True)):
+        left_out = set(wrong[count:].tolist())
+        few = tuple({} if place in left_out else row for place, row in enumerate(table.votes))
+        verifier = fit_verified(Material.of(replace(table, votes=few))).estimator.verifier
+        assert (model in verifier.voted.get("v", {})) is fitted
 
 
 def asked(fitted: Verified) -> float:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from agentkit.lazy import lazy
+from agentkit.lazy import load_lazily
 
 if TYPE_CHECKING:
     from agentkit.tools.index.base import Scored, ToolIndex
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentkit.tools.index.search import ToolSearch
     from agentkit.tools.index.semantic import SemanticIndex
 
-__getattr__ = lazy(
+__getattr__ = load_lazily(
     __name__,
     {
         "Scored": "agentkit.tools.index.base",
