@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import anyio
 import httpx
@@ -34,6 +33,7 @@ from agentkit.errors import (
     Unreachable,
 )
 from agentkit.provider_errors import provider_error
+from agentkit.proxies import proxy_before
 from agentkit.redaction import excerpt
 from agentkit.sse import ServerEvent, SseParser
 from agentkit.types import ModelCard
@@ -262,14 +262,21 @@ class _Clock:
         if isinstance(error, httpx.ConnectTimeout):
             return BackendTimeout(self._model, "connect", self._timeouts.connect)
         if isinstance(error, httpx.ConnectError):
-            detail = f"cannot be reached: {error}; check the base URL {self._base_url}, and that the server runs"
-            return Unreachable(self._model, detail)
+            return Unreachable(self._model, f"cannot be reached: {error}; {self._advice(str(error))}")
         if isinstance(error, httpx.LocalProtocolError):
             return BadRequest(self._model, f"the request cannot be sent: {error}")
         if isinstance(error, httpx.DecodingError):
             return BadResponse(self._model, f"the body cannot be decompressed: {error}")
         reason = str(error) or type(error).__name__
         return BackendUnavailable(self._model, f"the connection failed: {reason}; try again")
+
+    def _advice(self, reason: str) -> str:
+        """Return what to look at when no connection can be made."""
+        if "WRONG_VERSION_NUMBER" in reason:
+            return f"{self._base_url} does not seem to speak TLS; try http:// in the base URL"
+        if proxy_before(self._base_url):
+            return f"check the proxy in the environment, or name the host of {self._base_url} in NO_PROXY"
+        return f"check the base URL {self._base_url}, and that the server runs"
 
 
 class _ReadLimit(float):
@@ -329,11 +336,8 @@ def _body(response: httpx.Response) -> AsyncIterable[bytes]:
 
 def _transport_to(base_url: str) -> Transport:
     """Return our own connections, or httpx's where the environment puts a proxy before `base_url`."""
-    address, proxies = httpx.URL(base_url), getproxies()
-    proxy = proxies.get(address.scheme) or proxies.get("all")
-    if not proxy or _is_excepted(address, proxies.get("no", "")):
+    if (proxy := proxy_before(base_url)) is None:
         return Connections(_trust)
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
     try:
         return httpx.AsyncHTTPTransport(verify=_trust(), proxy=proxy, limits=limits)
@@ -342,27 +346,12 @@ def _transport_to(base_url: str) -> Transport:
         raise ConfigError(f"the proxy in the environment {what}") from None
 
 
-def _is_excepted(address: httpx.URL, exceptions: str) -> bool:
-    """Whether `NO_PROXY` lists an address.
-
-    An entry is a host with its subdomains, after a dot these alone, after a scheme the host alone, or `*`; a port
-    may follow.
-    """
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    names = {address.host, host, f"{host}:{address.port or (443 if address.scheme == 'https' else 80)}"}
-    for entry in exceptions.lower().split(","):
-        scheme, _, name = entry.strip().rpartition("://")
-        suffix = f".{name.removeprefix('.')}"
-        if name == "*" or (scheme in ("all", address.scheme) and name in names):
-            return True
-        if name and not scheme and any(one == name or one.endswith(suffix) for one in names):
-            return True
-    return False
-
-
 @cache
 def _trust() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()  # tens of milliseconds, so once
+    try:
+        context = httpx.create_ssl_context()  # tens of milliseconds, so once
+    except OSError as error:
+        raise OSError(f"certificates cannot be read ({error}); see SSL_CERT_FILE and SSL_CERT_DIR") from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -12,8 +12,8 @@ import pytest
 from httpx._utils import URLPattern, get_environment_proxies
 
 from agentkit.connections import Connections
-from agentkit.errors import BadRequest, ConfigError
-from agentkit.http import Endpoint, _transport_to
+from agentkit.errors import BadRequest, ConfigError, Unreachable
+from agentkit.http import Endpoint, _transport_to, _trust
 from agentkit.types import ModelCard
 from tests.loopback import OK, Server, serving
 
@@ -182,3 +182,35 @@ def test_a_call_goes_through_a_proxy_when_httpx_would(
     for scheme, host, port in product(["http", "https"], HOSTS, ["", ":8000"]):
         url = f"{scheme}://{host}{port}/v1"
         assert isinstance(_transport_to(url), Connections) == _httpx_goes_directly(url), url
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "told"),
+    [
+        ("http://127.0.0.1:9/v1", None, "check the base URL http://127.0.0.1:9/v1"),
+        ("http://127.0.0.1:9/v1", "http://127.0.0.1:9", "check the proxy in the environment, or name the host"),
+    ],
+)
+async def test_who_cannot_be_reached_is_told_what_to_look_at(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None, told: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(Unreachable, match=told):
+        await Endpoint(ModelCard("m", "openai", "m"), url).post("x", {})
+
+
+async def test_tls_where_none_is_spoken_and_certificates_that_are_not_there_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n") as server:
+        url = server.url.replace("http://", "https://")
+        with pytest.raises(Unreachable, match="does not seem to speak TLS; try http://"):
+            await Endpoint(ModelCard("m", "openai", "m"), url).post("x", {})
+        monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+        _trust.cache_clear()
+        with pytest.raises(Unreachable, match="certificates cannot be read .*SSL_CERT_FILE"):
+            await Endpoint(ModelCard("m", "openai", "m"), url).post("x", {})
+    _trust.cache_clear()
