@@ -64,8 +64,8 @@ def _about(table: OutcomeTable, kept: OutcomeTable, folder: Path) -> list[str]:
 
 def _notes(table: OutcomeTable, kept: OutcomeTable, folder: Path) -> Iterator[str]:
     yield f"{folder}: {len(kept.items):,} queries, {len(kept.models)} models"
-    if table.counts.left_out:
-        yield f"{folder}: {table.counts.left_out:,} outcomes of unknown cost or score left out"
+    if table.counts.loss:
+        yield f"{folder}: {table.counts.loss}"
     if len(kept.items) < len(table.items):
         yield f"{folder}: {len(table.items) - len(kept.items):,} queries without any outcome left out"
     if gone := sorted(set(table.models) - set(kept.models)):

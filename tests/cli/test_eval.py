@@ -76,6 +76,17 @@ def test_a_router_is_fitted_and_written(cli: Cli, train: str, tmp_path: Path) ->
     assert "3 models, 80 queries" in done.err
 
 
+def test_outcomes_that_fitting_cannot_use_are_counted_with_the_reason(cli: Cli, tmp_path: Path) -> None:
+    queries = [{"query_id": f"q{n}", "dataset": "d", "task": "t", "query": f"case {n}"} for n in range(30)]
+    row = {"model": "m", "score": 1, "input_tokens": "", "output_tokens": "", "cost_usd": ""}
+    rows = [{**row, "query_id": query["query_id"], "score": 1 if n else ""} for n, query in enumerate(queries)]
+    write_rows(tmp_path / "bare", queries, rows)
+    done = cli("eval", "fit", "bare")
+    assert done.code == 3 and "0 queries with an outcome; fitting takes 20" in done.err
+    assert "29 outcomes left out: no cost, and no tokens and prices" in done.err
+    assert "1 outcomes left out: no score" in done.err
+
+
 def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str) -> None:
     done = cli("eval", "fit", train, "--out", "nowhere/mine.safetensors")
     assert done.code == 3 and "there is no folder nowhere" in done.err and "fitting" not in done.err
