@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentkit.errors import TableError
+from agentkit.errors import ConfigError, TableError
 from agentkit.evals.replay.folds import Fold, Split, folds
 from agentkit.routers.estimators import OutcomeTable, read_table
 
@@ -40,6 +40,8 @@ def prepare(
     if known := len(fitted.items) - len(unseen):
         notes.append(f"{train}: {known:,} queries that {test} has too are not fitted on")
         fitted = fitted.rows(unseen)
+    if not unseen:
+        raise ConfigError(f"all queries of {train} are in {test} too; nothing is left to fit on")
     return [Fold(fitted, replayed, np.arange(len(replayed.items)))], notes
 
 

@@ -52,6 +52,12 @@ def test_what_is_replayed_is_not_fitted_on(cli: Cli, tmp_path: Path) -> None:
     assert "120 to fit" not in done.err and "40 to replay" in done.err
 
 
+def test_a_table_that_is_replayed_on_itself_is_told_before_the_work(cli: Cli, train: str) -> None:
+    done = cli("eval", "replay", "--train", train, "--test", train, *FAST)
+    assert done.code == 3 and "are in" in done.err and "nothing is left to fit on" in done.err
+    assert "Warning" not in done.err and "fold 1" not in done.err
+
+
 def test_models_of_little_coverage_and_unpriced_tables_are_told(cli: Cli, tmp_path: Path) -> None:
     made = two_topics(60)
     rows: list[dict[str, Any]] = [
