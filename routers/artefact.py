@@ -159,7 +159,7 @@ class Artefact:
             pays += "; judging replies adds {:.4f} to {:.4f} to that".format(*self.cascade.gain)
         return (
             f"{models} models, {self.estimator.samples:,} queries: {pays}; "
-            f"calibration error {self.reliability.ece_debiased:.3f}, Brier skill {self.reliability.skill:.3f} "
+            f"calibration error {self.reliability.ece_debiased:.3f}, {self.reliability.told} "
             f"({pairs:,} pairs, held out)"
         )
 

@@ -1,9 +1,11 @@
 """`agentkit eval`: replay, fit and import from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentkit import Agent
@@ -91,6 +93,15 @@ def test_outcomes_that_fitting_cannot_use_are_counted_with_the_reason(cli: Cli, 
     assert done.code == 3 and "0 queries with an outcome; fitting takes 20" in done.err
     assert "29 outcomes left out: no cost, and no tokens and prices" in done.err
     assert "1 outcomes left out: no score" in done.err
+
+
+def test_where_all_answers_were_right_there_is_no_skill_to_tell(cli: Cli, tmp_path: Path) -> None:
+    made = two_topics(60)
+    right = write(tmp_path / "right", replace(made, score=np.ones_like(made.score)))
+    assert "Brier skill not defined" in cli("eval", "fit", str(right)).err
+    assert load("router.safetensors").reliability.skill is None
+    done = cli("eval", "replay", "--train", str(right), *FAST, "--json")
+    assert done.code == 0 and json.loads(done.out)["routers"]["default"]["brier_skill"] is None
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str) -> None:
