@@ -35,6 +35,17 @@ def test_a_replay_prints_one_object(cli: Cli, train: str) -> None:
     assert "80 queries, 3 models" in done.err and "fold 2 of 2: rules" in done.err
 
 
+def test_what_was_done_under_each_budget_is_told_to_people_too(cli: Cli, train: str) -> None:
+    done = cli("eval", "replay", "--train", train, *FAST, "--budget", "30%,usd=0.0001")
+    _, _, told = done.out.partition("under hard budgets")
+    rows = [line.split() for line in told.splitlines() if line.startswith(("30%", "usd=0.0001"))]
+    assert [row[:2] for row in rows] == [[b, r] for b in ("30%", "usd=0.0001") for r in ("default", "rules")]
+    for _, _, budget, spent, quality, answered, violations in rows:
+        assert float(spent) <= float(budget) and 0 <= float(quality) <= 1 and violations == "0"
+        assert (answered == "100.0%") is (float(budget) > 0.0001), "so little does not pay for all"
+    assert "under hard budgets" not in cli("eval", "replay", "--train", train, *FAST).out
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_a_table_for_people_and_a_picture(cli: Cli, train: str, tmp_path: Path, suffix: str) -> None:
     test = str(write(tmp_path / "test", two_topics(60, seed=3)))
@@ -114,10 +125,13 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str
     [
         (["--routers", "nearest"], 3, "there is no router 'nearest'"),
         (["--routers", ","], 3, "one router or more"),
-        (["--budget", "lots%"], 3, "write a share such as 30%"),
-        (["--budget", "nan%"], 3, "write a share such as 30%"),
-        (["--budget=-5%"], 3, "write a share such as 30%"),
-        (["--budget", "seconds=3"], 3, "limited in dollars"),
+        (["--budget", "lots%"], 3, "'lots%': a replay takes shares such as 10%"),
+        (["--budget", "nan%"], 3, "'nan%': a replay takes shares such as 10%"),
+        (["--budget=-5%"], 3, "'-5%': a replay takes shares such as 10%"),
+        (["--budget", "seconds=3"], 3, "'seconds=3': a replay takes shares such as 10% and dollars"),
+        (["--budget", "foo"], 3, "'foo': a replay takes shares such as 10% and dollars such as usd=1.50"),
+        (["--budget", "10%,usd=0"], 3, "'usd=0': a replay takes shares such as 10%"),
+        (["--budget", ""], 3, "'': a replay takes shares such as 10%"),
         (["--plot", "front.pdf", *FAST], 3, ".png or .svg"),
         (["--coverage", "7"], 2, "--coverage"),
     ],
