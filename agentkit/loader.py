@@ -217,6 +217,11 @@ def _router(spec: RouterSpec | None) -> Router | None:
 
 def _fitted(spec: FittedSpec) -> Router:
     artefact, spend = load_artefact(spec.artefact), spec.usd_per_query
+    if not set(spec.models) & set(artefact.estimator.models):
+        raise ConfigError(
+            f"artefact {spec.artefact} knows none of {', '.join(spec.models)}; the names are those of the table "
+            f"it was fitted on: {', '.join(artefact.estimator.models)}"
+        )
     wanted = spec.prefer.preferences if spec.prefer else None
     router: Router
     if spec.expected_queries is not None:

@@ -80,13 +80,17 @@ class Artefact:
         time and the constraints; with them it is never that model alone.
 
         It is cascade routing where fitting found that certain to add to choosing once, else utility routing.
-        Raises ConfigError for a setting below 0 and for both.
+        Raises ConfigError for a setting below 0, for both, and for a limit of seconds where no latency is known.
         """
         if quality_per_usd is not None and spend is not None:
             raise ConfigError("a router takes one of quality_per_usd and spend, not both")
         for name, value in (("quality_per_usd", quality_per_usd), ("spend", spend)):
             if value is not None and not value >= 0:
                 raise ConfigError(f"{name} must be 0 or more, not {value!r}")
+        if preferences is not None and preferences.seconds is not None and "latency" not in self.estimator.amounts:
+            raise ConfigError(
+                "a limit of seconds takes latencies, and this artefact has none; fit it on a table with latency_s"
+            )
         cascade = self._learning_cascade()
         if cascade and quality_per_usd is not None:
             return cascade.router(quality_per_usd, preferences)
@@ -97,7 +101,8 @@ class Artefact:
             return cascade.spending(self.choice.best_single[0] if spend is None else spend, preferences)
         if spend is None and not self.choice.routes and preferences is None:
             best = self.choice.best_model
-            return RuleRouter([best, *(model for model in self.estimator.models if model != best)])
+            known = (model for model in self.estimator.models if model != best)
+            return RuleRouter([best, *known], others=True)
         dear, cheap, share = self.choice.mix(self.choice.best_single[0] if spend is None else spend)
         first = choose_once(dear)
         return first if share >= 1 else MixedRouter(first, choose_once(cheap), share)
@@ -106,7 +111,10 @@ class Artefact:
         """Return a router for `expected` queries under one hard budget in dollars, that of the scope it runs in.
 
         Without a number it saves for many more than it has seen. It counts the queries: make one for each stream.
+        Raises ConfigError for a number below 1.
         """
+        if expected is not None and not expected >= 1:
+            raise ConfigError(f"a stream expects 1 query or more, not {expected!r}")
         return ShadowPriceRouter(
             partial(self.router, preferences=preferences),
             self._learning,
@@ -159,7 +167,7 @@ class Artefact:
             pays += "; judging replies adds {:.4f} to {:.4f} to that".format(*self.cascade.gain)
         return (
             f"{models} models, {self.estimator.samples:,} queries: {pays}; "
-            f"calibration error {self.reliability.ece_debiased:.3f}, Brier skill {self.reliability.skill:.3f} "
+            f"calibration error {self.reliability.ece_debiased:.3f}, {self.reliability.told} "
             f"({pairs:,} pairs, held out)"
         )
 

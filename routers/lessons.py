@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentkit.errors import TableError
+from agentkit.errors import ConfigError, TableError
 from agentkit.routers.base import Votes
 
 Verdict = Callable[[str, str], float | bool | None]
 """Says of a task and its answer how right the answer is, 0 to 1, or None for unknown."""
+
+_SHOWN = 80  # characters of a task in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,10 @@ class RunReader:
         self._runs: dict[str, _Run] = {}
 
     def feed(self, row: Mapping[str, Any]) -> list[Lesson]:
-        """Take the next event; raises KeyError and TypeError for a row that is no event of a trace."""
+        """Take the next event; raises KeyError and TypeError for a row that is no event of a trace.
+
+        Raises ConfigError when the verdict does, and for one that is not 0 to 1.
+        """
         kind, name = row["kind"], row["run"]
         if kind == "run":
             self._runs[name] = _Run(row["task"], float(row["time"]))
@@ -97,7 +102,7 @@ class RunReader:
             return []
         said = None
         if self._verdict is not None and row["status"] in ("complete", "degraded"):
-            said = self._verdict(run.task, row["text"])
+            said = _score(self._verdict, run.task, row["text"])
         author = run.answered_by if row["status"] == "complete" else ""
         lessons = []
         for model, one in run.called.items():
@@ -105,7 +110,7 @@ class RunReader:
                 continue
             score = None
             if said is not None:
-                score = 0.0 if one.invalid else float(said) if model == author else None
+                score = 0.0 if one.invalid else said if model == author else None
             scale = run.turns / one.calls
             lessons.append(
                 Lesson(
@@ -125,7 +130,10 @@ class RunReader:
 
 
 def read_lessons(path: str | Path, verdict: Verdict | None = None) -> Iterator[Lesson]:
-    """Yield the lessons of a trace file; raises TableError with the line that is no event."""
+    """Yield the lessons of a trace file.
+
+    Raises TableError with the line that is no event, and ConfigError as `RunReader.feed` does.
+    """
     reader = RunReader(verdict)
     try:
         with Path(path).open(encoding="utf-8") as lines:
@@ -136,6 +144,19 @@ def read_lessons(path: str | Path, verdict: Verdict | None = None) -> Iterator[L
                     raise TableError(f"this is no event of a trace: {error!r}", path, number) from error
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"the trace cannot be read: {error}", path, 0) from error
+
+
+def _score(verdict: Verdict, task: str, answer: str) -> float | None:
+    """Ask the verdict, which is the user's code."""
+    name = f"{verdict.__module__}:{getattr(verdict, '__qualname__', type(verdict).__qualname__)}"
+    try:
+        said = verdict(task, answer)
+        score = None if said is None else float(said)
+    except Exception as error:
+        raise ConfigError(f"verdict {name} broke on the task {task[:_SHOWN]!r}: {error!r}") from error
+    if score is not None and not 0 <= score <= 1:
+        raise ConfigError(f"verdict {name} says {said!r} of the task {task[:_SHOWN]!r}; give 0 to 1, or None")
+    return score
 
 
 def _route(run: _Run, row: Mapping[str, Any]) -> None:

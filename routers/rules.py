@@ -10,10 +10,13 @@ from agentkit.types import ModelCard, ScopeView
 
 
 class RuleRouter:
-    """Cheapest that fits, then up. `order` names models from first to last tried; default is by price."""
+    """Cheapest that fits, then up. `order` names models from first to last tried; default is by price.
 
-    def __init__(self, order: Sequence[str] = ()) -> None:
-        self.order = tuple(order)
+    Models that an `order` does not name are left out, or with `others` tried after those it names, by price.
+    """
+
+    def __init__(self, order: Sequence[str] = (), *, others: bool = False) -> None:
+        self.order, self.others = tuple(order), others or not order
 
     def next(
         self, query: Query, candidates: Sequence[ModelCard], seen: Sequence[Outcome], view: ScopeView
@@ -33,10 +36,10 @@ class RuleRouter:
 
     def _sorted(self, candidates: Sequence[ModelCard], query: Query) -> list[ModelCard]:
         able = [card for card in candidates if card.capabilities.tools or not query.needs_tools]
-        if self.order:
-            rank = {name: place for place, name in enumerate(self.order)}
-            return sorted((card for card in able if card.name in rank), key=lambda card: rank[card.name])
-        return sorted(able, key=lambda card: _price_rank(card, query))
+        rank = {name: place for place, name in enumerate(self.order)}
+        named = sorted((card for card in able if card.name in rank), key=lambda card: rank[card.name])
+        rest = [card for card in able if card.name not in rank] if self.others else []
+        return [*named, *sorted(rest, key=lambda card: _price_rank(card, query))]
 
 
 def _price_rank(card: ModelCard, query: Query) -> tuple[bool, int]:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import product
 
+import anyio
 import httpx
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from httpx._utils import URLPattern, get_environment_proxies
 
 from agentkit.connections import Connections
@@ -205,12 +207,22 @@ async def test_who_cannot_be_reached_is_told_what_to_look_at(
 async def test_tls_where_none_is_spoken_and_certificates_that_are_not_there_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with serving(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n") as server:
-        url = server.url.replace("http://", "https://")
+    async def plain(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, plain)
+        url = f"https://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/v1"
         with pytest.raises(Unreachable, match="does not seem to speak TLS; try http://"):
             await Endpoint(ModelCard("m", "openai", "m"), url).post("x", {})
         monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
         _trust.cache_clear()
         with pytest.raises(Unreachable, match="certificates cannot be read .*SSL_CERT_FILE"):
             await Endpoint(ModelCard("m", "openai", "m"), url).post("x", {})
+        group.cancel_scope.cancel()
     _trust.cache_clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -123,6 +123,8 @@ def replay(
         print_json(figures)
     else:
         out.print(_table(figures))
+        if limits:
+            out.print(_budgets(figures, [limit.name for limit in limits]))
 
 
 @app.command("import")
@@ -220,23 +222,35 @@ def _limits(text: str | None) -> list[Limit]:
     """Read `10%,30%,usd=1`."""
     from agentkit.evals.replay.runs import Limit
 
+    if text is None:
+        return []
     limits = []
-    for part in (text or "").split(","):
-        name = part.strip()
-        if name.endswith("%"):
-            try:
-                share = float(name[:-1]) / 100
-            except ValueError:
-                share = math.nan
-            if not 0 <= share < math.inf:
-                raise ConfigError(f"--budget {name!r}: write a share such as 30%, or usd=1.50")
-            limits.append(Limit(name, share=share))
-        elif name:
-            usd = parse_budget(name).limits().get("usd")
-            if usd is None:
-                raise ConfigError(f"--budget {name!r}: a replay is limited in dollars; write usd=1.50 or 30%")
-            limits.append(Limit(name, dollars=usd / NANO))
+    for name in map(str.strip, text.split(",")):
+        share, usd = _share(name), _usd(name)
+        if share is None and usd is None:
+            raise ConfigError(
+                f"--budget {name!r}: a replay takes shares such as 10% and dollars such as usd=1.50, above 0"
+            )
+        limits.append(Limit(name, dollars=usd, share=share or 0.0))
     return limits
+
+
+def _share(text: str) -> float | None:
+    """Read `30%`; None where it is no share of 0 or more."""
+    try:
+        share = float(text.removesuffix("%")) / 100 if text.endswith("%") else math.nan
+    except ValueError:
+        return None
+    return share if 0 <= share < math.inf else None
+
+
+def _usd(text: str) -> float | None:
+    """Read `usd=1.50`; None where it is no amount above 0."""
+    try:
+        limits = parse_budget(text).limits()
+    except ConfigError:
+        return None
+    return limits["usd"] / NANO if set(limits) == {"usd"} and limits["usd"] else None
 
 
 def _say(line: str) -> None:
@@ -267,6 +281,29 @@ def _table(figures: Mapping[str, Any]) -> Table:
     made.add_row(
         "oracle", "", "", _number(figures["oracle"]["quality"]), "", f"{figures['oracle']['cost_usd'] * 1e3:.4g}"
     )
+    return made
+
+
+def _budgets(figures: Mapping[str, Any], names: Sequence[str]) -> Table:
+    """Make the table of what each router did under each hard budget, violations counted over all orders."""
+    made = table(
+        "budget", "router", "budget $>", "spent $>", "quality>", "answered>", "violations>",
+        title="under hard budgets, in the order of the table",
+    )  # fmt: skip
+    for limit in names:
+        for name, figure in figures["routers"].items():
+            rows = [row for row in figure.get("budgets", ()) if row["budget"] == limit]
+            for row in rows:
+                if row["order"] == "natural":
+                    made.add_row(
+                        limit,
+                        name,
+                        f"{row['budget_usd']:.4g}",
+                        f"{row['spent_usd']:.4g}",
+                        _number(row["quality"]),
+                        f"{row['answered']:.1%}",
+                        str(sum(each["violations"] for each in rows)),
+                    )
     return made
 
 

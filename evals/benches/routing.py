@@ -51,7 +51,8 @@ def run(options: Options) -> BenchResult:
         for key in (*_TOLD, *_ALSO):
             if row[key] is not None:
                 metrics[f"{name}_{key}"] = row[key]
-        intervals |= {f"{name}_{key}": (row[f"{key}_low"], row[f"{key}_high"]) for key in _TOLD}
+        told = [key for key in _TOLD if row[key] is not None]
+        intervals |= {f"{name}_{key}": (row[f"{key}_low"], row[f"{key}_high"]) for key in told}
     for router in areas[names[0]]:
         metrics |= {f"{name}_{router}_hull": areas[name][router].value for name in names}
         metrics[f"mean_{router}_hull"] = float(np.mean([areas[name][router].value for name in names]))

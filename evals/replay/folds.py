@@ -31,6 +31,8 @@ def folds(table: OutcomeTable, split: Split = "query", *, count: int = FOLDS, se
     - `query`: at random into `count` parts; queries of the same text stay together;
     - `dataset`: each task in turn is unseen, by dataset where the table has several, in at most `count` groups;
     - `model`: queries as above, and in each part other models (`unseen`) have no outcomes in training.
+
+    Raises ConfigError for a table that has not that many parts.
     """
     if split == "dataset":
         group, unseen_by_part = _by_task(table, count), None
@@ -51,6 +53,8 @@ def folds(table: OutcomeTable, split: Split = "query", *, count: int = FOLDS, se
 
 def _by_text(table: OutcomeTable, count: int, seed: int) -> np.ndarray:
     places = {text: place for place, text in enumerate(dict.fromkeys(table.texts))}
+    if len(places) < count:
+        raise ConfigError(f"table {table.name!r} has {len(places)} different queries, too few for {count} parts")
     part = np.random.default_rng(seed).permutation(len(places)) % count
     return np.array([part[places[text]] for text in table.texts])
 

@@ -181,6 +181,7 @@ def _budgeted(run: Run) -> Figures:
             "budget_usd": done.budget,
             "spent_usd": done.spent,
             "quality": done.quality,
+            "answered": done.answered,
             "offline_quality": done.offline,
             "violations": done.violations,
         }

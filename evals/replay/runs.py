@@ -32,9 +32,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Budgeted:
-    """What a contender did under a hard budget, in one order, and the bound of hindsight."""
+    """What a contender did under a hard budget, in one order, and the bound of hindsight.
+
+    `answered` is the share of the queries for which a model was called.
+    """
 
     quality: float
+    answered: float
     spent: float
     budget: float
     violations: int
@@ -217,6 +221,7 @@ def _budgeted(parts: Sequence[tuple[Played, float, float | None]]) -> Budgeted:
     bounds = [bound for _, _, bound in parts if bound is not None]
     return Budgeted(
         quality=float(np.concatenate([played.score for played, _, _ in parts]).mean()),
+        answered=float(np.concatenate([played.called.any(axis=1) for played, _, _ in parts]).mean()),
         spent=float(sum(played.cost.sum() for played, _, _ in parts)),
         budget=sum(budget for _, budget, _ in parts),
         violations=sum(bool(played.cost.sum() > budget * (1 + 1e-12)) for played, budget, _ in parts),

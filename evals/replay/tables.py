@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentkit.errors import TableError
+from agentkit.errors import ConfigError, TableError
 from agentkit.evals.replay.folds import Fold, Split, folds
 from agentkit.routers.estimators import OutcomeTable, read_table
 
@@ -40,6 +40,8 @@ def prepare(
     if known := len(fitted.items) - len(unseen):
         notes.append(f"{train}: {known:,} queries that {test} has too are not fitted on")
         fitted = fitted.rows(unseen)
+    if not unseen:
+        raise ConfigError(f"all queries of {train} are in {test} too; nothing is left to fit on")
     return [Fold(fitted, replayed, np.arange(len(replayed.items)))], notes
 
 
@@ -64,8 +66,8 @@ def _about(table: OutcomeTable, kept: OutcomeTable, folder: Path) -> list[str]:
 
 def _notes(table: OutcomeTable, kept: OutcomeTable, folder: Path) -> Iterator[str]:
     yield f"{folder}: {len(kept.items):,} queries, {len(kept.models)} models"
-    if table.counts.left_out:
-        yield f"{folder}: {table.counts.left_out:,} outcomes of unknown cost or score left out"
+    if table.counts.loss:
+        yield f"{folder}: {table.counts.loss}"
     if len(kept.items) < len(table.items):
         yield f"{folder}: {len(table.items) - len(kept.items):,} queries without any outcome left out"
     if gone := sorted(set(table.models) - set(kept.models)):

@@ -136,7 +136,8 @@ class Material:
         table = table.rows(np.flatnonzero(table.known.any(axis=1)))
         if len(table.items) < LEAST_QUERIES:
             count = f"{len(table.items)} queries with an outcome"
-            raise ConfigError(f"table {table.name!r} has {count}; fitting takes {LEAST_QUERIES}")
+            loss = f" ({table.counts.loss})" if table.counts.loss else ""
+            raise ConfigError(f"table {table.name!r} has {count}; fitting takes {LEAST_QUERIES}{loss}")
         made = features(table.texts)
         return cls(table, made, made.of(table.texts))
 

@@ -33,13 +33,23 @@ class Item:
 class Counts:
     """What became of the rows of a table: costs as recorded, computed from tokens and prices, or left out.
 
-    `raised` are scores below 0 that count as 0.
+    `raised` are scores below 0 that count as 0, `unscored` those of the left out that have no score.
     """
 
     recorded: int = 0
     computed: int = 0
     left_out: int = 0
     raised: int = 0
+    unscored: int = 0
+
+    @property
+    def loss(self) -> str:
+        """How many were left out and why, in words; empty where none was."""
+        reasons = (
+            (self.left_out - self.unscored, "no cost, and no tokens and prices to compute it from"),
+            (self.unscored, "no score"),
+        )
+        return "; ".join(f"{count:,} outcomes left out: {reason}" for count, reason in reasons if count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class _Rows:
         self._cells: dict[tuple[int, str], tuple[float, ...]] = {}
         self._answers: list[dict[str, str]] = [{} for _ in places]
         self._has_answers = self._right_blank = False
-        self._recorded = self._computed = self._left_out = self._raised = 0
+        self._recorded = self._computed = self._left_out = self._raised = self._unscored = 0
 
     def add(self, row: Mapping[str, str], path: Path, line: int) -> None:
         query, model = row["query_id"], row["model"]
@@ -84,6 +84,7 @@ class _Rows:
         else:
             self._recorded += not math.isnan(score)
         if math.isnan(cost + score):
+            self._unscored += math.isnan(score)
             score = cost = math.nan
             self._left_out += 1
         self._cells[pair] = score, read, written, cost, latency
@@ -102,7 +103,7 @@ class _Rows:
             cube[:, row, column[model]] = cell
         score, read, written, cost, latency = cube
         answers = tuple(self._answers) if self._has_answers else ()
-        counts = Counts(self._recorded, self._computed, self._left_out, self._raised)
+        counts = Counts(self._recorded, self._computed, self._left_out, self._raised, self._unscored)
         prices = {model: self._prices[model] for model in models if model in self._prices}
         return OutcomeTable(
             name=name,

@@ -1,9 +1,11 @@
 """`agentkit eval`: replay, fit and import from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentkit import Agent
@@ -33,6 +35,17 @@ def test_a_replay_prints_one_object(cli: Cli, train: str) -> None:
     assert "80 queries, 3 models" in done.err and "fold 2 of 2: rules" in done.err
 
 
+def test_what_was_done_under_each_budget_is_told_to_people_too(cli: Cli, train: str) -> None:
+    done = cli("eval", "replay", "--train", train, *FAST, "--budget", "30%,usd=0.0001")
+    _, _, told = done.out.partition("under hard budgets")
+    rows = [line.split() for line in told.splitlines() if line.startswith(("30%", "usd=0.0001"))]
+    assert [row[:2] for row in rows] == [[b, r] for b in ("30%", "usd=0.0001") for r in ("default", "rules")]
+    for _, _, budget, spent, quality, answered, violations in rows:
+        assert float(spent) <= float(budget) and 0 <= float(quality) <= 1 and violations == "0"
+        assert (answered == "100.0%") is (float(budget) > 0.0001), "so little does not pay for all"
+    assert "under hard budgets" not in cli("eval", "replay", "--train", train, *FAST).out
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_a_table_for_people_and_a_picture(cli: Cli, train: str, tmp_path: Path, suffix: str) -> None:
     test = str(write(tmp_path / "test", two_topics(60, seed=3)))
@@ -50,6 +63,12 @@ def test_what_is_replayed_is_not_fitted_on(cli: Cli, tmp_path: Path) -> None:
     again = len({item.text for item in table.items[:40]} & set(table.texts))
     assert again and "queries that" in done.err and "are not fitted on" in done.err
     assert "120 to fit" not in done.err and "40 to replay" in done.err
+
+
+def test_a_table_that_is_replayed_on_itself_is_told_before_the_work(cli: Cli, train: str) -> None:
+    done = cli("eval", "replay", "--train", train, "--test", train, *FAST)
+    assert done.code == 3 and "are in" in done.err and "nothing is left to fit on" in done.err
+    assert "Warning" not in done.err and "fold 1" not in done.err
 
 
 def test_models_of_little_coverage_and_unpriced_tables_are_told(cli: Cli, tmp_path: Path) -> None:
@@ -76,6 +95,26 @@ def test_a_router_is_fitted_and_written(cli: Cli, train: str, tmp_path: Path) ->
     assert "3 models, 80 queries" in done.err
 
 
+def test_outcomes_that_fitting_cannot_use_are_counted_with_the_reason(cli: Cli, tmp_path: Path) -> None:
+    queries = [{"query_id": f"q{n}", "dataset": "d", "task": "t", "query": f"case {n}"} for n in range(30)]
+    row = {"model": "m", "score": 1, "input_tokens": "", "output_tokens": "", "cost_usd": ""}
+    rows = [{**row, "query_id": query["query_id"], "score": 1 if n else ""} for n, query in enumerate(queries)]
+    write_rows(tmp_path / "bare", queries, rows)
+    done = cli("eval", "fit", "bare")
+    assert done.code == 3 and "0 queries with an outcome; fitting takes 20" in done.err
+    assert "29 outcomes left out: no cost, and no tokens and prices" in done.err
+    assert "1 outcomes left out: no score" in done.err
+
+
+def test_where_all_answers_were_right_there_is_no_skill_to_tell(cli: Cli, tmp_path: Path) -> None:
+    made = two_topics(60)
+    right = write(tmp_path / "right", replace(made, score=np.ones_like(made.score)))
+    assert "Brier skill not defined" in cli("eval", "fit", str(right)).err
+    assert load("router.safetensors").reliability.skill is None
+    done = cli("eval", "replay", "--train", str(right), *FAST, "--json")
+    assert done.code == 0 and json.loads(done.out)["routers"]["default"]["brier_skill"] is None
+
+
 def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str) -> None:
     done = cli("eval", "fit", train, "--out", "nowhere/mine.safetensors")
     assert done.code == 3 and "there is no folder nowhere" in done.err and "fitting" not in done.err
@@ -86,10 +125,13 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(cli: Cli, train: str
     [
         (["--routers", "nearest"], 3, "there is no router 'nearest'"),
         (["--routers", ","], 3, "one router or more"),
-        (["--budget", "lots%"], 3, "write a share such as 30%"),
-        (["--budget", "nan%"], 3, "write a share such as 30%"),
-        (["--budget=-5%"], 3, "write a share such as 30%"),
-        (["--budget", "seconds=3"], 3, "limited in dollars"),
+        (["--budget", "lots%"], 3, "'lots%': a replay takes shares such as 10%"),
+        (["--budget", "nan%"], 3, "'nan%': a replay takes shares such as 10%"),
+        (["--budget=-5%"], 3, "'-5%': a replay takes shares such as 10%"),
+        (["--budget", "seconds=3"], 3, "'seconds=3': a replay takes shares such as 10% and dollars"),
+        (["--budget", "foo"], 3, "'foo': a replay takes shares such as 10% and dollars such as usd=1.50"),
+        (["--budget", "10%,usd=0"], 3, "'usd=0': a replay takes shares such as 10%"),
+        (["--budget", ""], 3, "'': a replay takes shares such as 10%"),
         (["--plot", "front.pdf", *FAST], 3, ".png or .svg"),
         (["--coverage", "7"], 2, "--coverage"),
     ],

@@ -28,6 +28,7 @@ from agentkit.routers.shadow_price import WINDOW, ShadowPriceRouter
 from agentkit.types import ScopeView
 from tests.routers.estimators.replies import with_replies
 from tests.routers.estimators.tables import two_topics, write
+from tests.scenario import card
 
 TABLE = two_topics(200)
 VIEW = ScopeView("scope", {}, Cost(), Cost(), Cost(), {})
@@ -70,6 +71,39 @@ def test_where_no_gain_is_certain_the_best_single_model_is_called(artefact: Arte
         made = replace(artefact, choice=replace(artefact.choice, over_best=(low, 0.1)))
         models = {made.router().next(Query(t, BOUNDS), TABLE.cards(), (), VIEW) for t in TABLE.texts}
         assert ({call.model for call in models if isinstance(call, Call)} == {"large"}) is not routes
+
+
+def test_models_the_artefact_does_not_know_are_called_where_no_other_can_be(artefact: Artefact) -> None:
+    made = replace(artefact, choice=replace(artefact.choice, over_best=(-0.001, 0.1)))
+    bounds, strangers = {"one": Cost(usd=2), "two": Cost(usd=1)}, (card("one"), card("two"))
+    for router in (made.router(), made.router(spend=1.0), made.router(20.0)):
+        assert isinstance(router.next(Query("sum", bounds), strangers, (), VIEW), Call)
+    cards = (*strangers, *TABLE.cards())
+    decision = made.router().next(Query("sum", BOUNDS | bounds), cards, (), VIEW)
+    assert isinstance(decision, Call) and decision.model == "large"
+
+
+def test_a_definition_names_a_model_of_its_artefact(artefact: Artefact, tmp_path: Path) -> None:
+    artefact.save(tmp_path / "router.safetensors")
+    path = tmp_path / "agentkit.yaml"
+    text = DEFINITION.replace("KNOB", "").replace("large", "new")
+    path.write_text(text)
+    load_definition(path)
+    path.write_text(text.replace("algebra", "newer"))
+    with pytest.raises(ConfigError, match="knows none of newer, new; .* algebra, history, large"):
+        load_definition(path)
+
+
+def test_a_limit_of_seconds_takes_latencies(artefact: Artefact) -> None:
+    for make in (artefact.router, artefact.stream):
+        with pytest.raises(ConfigError, match="takes latencies, and this artefact has none"):
+            make(preferences=Preferences(seconds=20))
+
+
+@pytest.mark.parametrize("expected", [0, -3])
+def test_a_stream_without_queries_is_refused(artefact: Artefact, expected: int) -> None:
+    with pytest.raises(ConfigError, match="1 query or more"):
+        artefact.stream(expected)
 
 
 def test_a_price_of_quality_may_be_given_instead(artefact: Artefact) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agentkit import Agent
 from agentkit.backends.fake import ScriptedBackend, calls
 from agentkit.backends.retry import RetryPolicy
 from agentkit.costs import Cost
-from agentkit.errors import BackendUnavailable, TableError
+from agentkit.errors import BackendUnavailable, ConfigError, TableError
 from agentkit.executor.resilience import Resilience
 from agentkit.routers import Estimate, Query, RuleRouter
 from agentkit.routers.artefact import Artefact, load
@@ -34,6 +35,18 @@ def lesson(score: float | None, model: str = "algebra", nano: float = 1e6) -> Le
 
 def right(task: str, answer: str) -> bool:
     return answer.startswith("right")
+
+
+def percent(task: str, answer: str) -> float:
+    return 90
+
+
+def always(score: float, task: str, answer: str) -> float:
+    return score
+
+
+def broken(task: str, answer: str) -> float:
+    raise KeyError("gold")
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +135,20 @@ async def test_the_answer_of_a_wrap_up_says_nothing_of_the_model_before(tmp_path
     answer = await made.run("Where is order 7?", trace=JsonlSink(tmp_path / "t.jsonl"))
     assert answer.status == "degraded" and answer.text.startswith("right")
     assert [one.score for one in read_lessons(tmp_path / "t.jsonl", right)] == [None]
+
+
+@pytest.mark.anyio
+async def test_a_verdict_that_breaks_or_is_out_of_range_is_named_with_the_task(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    await agent(tools=()).run("Where is order 7?", trace=JsonlSink(file))
+    wrong = r"verdict tests\.routers\.test_learning:percent says 90 of the task 'Where is order 7\?'; give 0 to 1"
+    with pytest.raises(ConfigError, match=wrong):
+        list(read_lessons(file, percent))
+    with pytest.raises(ConfigError, match=r":broken broke on the task 'Where is order 7\?': KeyError\('gold'\)"):
+        list(read_lessons(file, broken))
+    for odd in (-0.1, float("nan")):
+        with pytest.raises(ConfigError, match="give 0 to 1"):
+            list(read_lessons(file, partial(always, odd)))
 
 
 @pytest.mark.anyio

@@ -102,6 +102,8 @@ def test_the_best_of_the_invalid_is_the_strongest_models() -> None:
 def test_a_given_order_is_kept_and_leaves_out_whom_it_does_not_name() -> None:
     router = RuleRouter(["large", "small"])
     assert called(CASES["all fit"], lambda model: INVALID, router) == ["large", "small"]
+    router = RuleRouter(["large"], others=True)
+    assert called(CASES["all fit"], lambda model: INVALID, router) == ["large", "small", "medium"]
 
 
 def test_an_unknown_price_is_tried_last() -> None:

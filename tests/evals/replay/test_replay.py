@@ -139,6 +139,9 @@ def test_a_table_that_cannot_be_divided_is_refused() -> None:
         list(folds(one_task, "dataset"))
     with pytest.raises(ConfigError, match="three"):
         list(folds(TABLE.only(["algebra", "large"]), "model"))
+    assert len(list(folds(TABLE, count=150))) == 150
+    with pytest.raises(ConfigError, match="150 different queries, too few for 151 parts"):
+        list(folds(TABLE, count=151))
 
 
 def test_every_contender_runs_and_the_report_is_whole() -> None:

@@ -86,7 +86,7 @@ def test_calibration_mends_what_is_overconfident_and_never_falls(method: Method)
     base = np.full((2_000, 2), 0.5)
     raw, mended = (reliability(p, base, scores[2_000:]) for p in (boast[2_000:], maps.apply(boast[2_000:])))
     assert raw.ece_debiased > 0.1 > 0.04 > mended.ece_debiased
-    assert mended.skill > max(raw.skill, 0)
+    assert raw.skill is not None and mended.skill is not None and mended.skill > max(raw.skill, 0)
     assert (np.diff(maps.values, axis=0) >= -1e-12).all()
 
 
@@ -115,9 +115,18 @@ def test_the_debiased_error_of_true_probabilities_is_nothing() -> None:
     draw = np.random.default_rng(3)
     truth = draw.random((3_000, 1))
     found = reliability(truth, np.full_like(truth, 0.5), (draw.random(truth.shape) < truth).astype(float))
+    assert found.skill is not None and found.skill_low is not None and found.skill_high is not None
     assert found.ece_debiased < 0.02 < found.skill_low < found.skill < found.skill_high
     constant = reliability(np.full_like(truth, 0.5), np.full_like(truth, 0.5), (truth > 0.5).astype(float))
     assert constant.skill == 0
+
+
+def test_there_is_no_skill_where_base_rates_make_no_errors() -> None:
+    scores = np.tile([1.0, 0.0], (30, 1))
+    found = reliability(np.full((30, 2), 0.9), scores, scores)
+    assert (found.skill, found.skill_low, found.skill_high) == (None, None, None)
+    assert found.told == "Brier skill not defined: all answers of each model were right, or all wrong"
+    assert found.brier == pytest.approx((0.01 + 0.81) / 2)
 
 
 def test_amounts_are_right_on_average_where_they_vary_much(lexical: LexicalFeatures) -> None:

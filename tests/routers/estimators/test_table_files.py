@@ -44,7 +44,7 @@ def test_the_digest_names_the_content(tmp_path: Path) -> None:
         ({}, 0.5, Counts(recorded=1)),
         ({"cost_usd": ""}, 0.0004, Counts(computed=1)),
         ({"cost_usd": "", "output_tokens": ""}, None, Counts(left_out=1)),
-        ({"score": ""}, None, Counts(left_out=1)),
+        ({"score": ""}, None, Counts(left_out=1, unscored=1)),
         ({"score": -0.03}, 0.5, Counts(recorded=1, raised=1)),
     ],
 )
