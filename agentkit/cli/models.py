@@ -20,7 +20,7 @@ from agentkit.usage import Price
 
 if TYPE_CHECKING:
     from agentkit.model_spec import ModelSpec
-    from agentkit.spec import PoolSpec
+    from agentkit.spec import AppSpec, PoolSpec
 
 CHECK_SECONDS = 10.0
 """A provider that has not answered by then counts as silent."""
@@ -77,6 +77,16 @@ def models(
             rows = anyio.run(_checked, rows, spec.models)
         pools = [_pooled(name, pool, rows) for name, pool in spec.pools.items()]
         _show(str(file), [*rows, *pools], as_json)
+
+
+def without_price(spec: AppSpec) -> frozenset[str]:
+    """Return the models and pools of a definition whose calls may cost what nobody knows."""
+    models = {
+        name
+        for name, model in spec.models.items()
+        if _configured(name, model).price is None and (model.backend == "local" or model.usd_per_call is None)
+    }
+    return frozenset(models).union(name for name, pool in spec.pools.items() if models & {*pool.endpoints})
 
 
 # ---------------------------------------------------------------- what there is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.text import Text
 from agentkit.cli.consent import ask_on, somebody_is_there
 from agentkit.cli.console import err, out, print_json
 from agentkit.cli.exits import ExitCode
+from agentkit.cli.models import without_price
 from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
 from agentkit.cli.quotes import plan_table, quote_json, quote_table, quoted_from
@@ -41,9 +43,11 @@ def run(
     ] = False,
 ) -> None:
     """Give TASK to the entry agent of FILE; print its answer and the receipt."""
-    from agentkit.loader import load
+    from agentkit.definition import read_definition
+    from agentkit.loader import build
 
-    agent = load(file)
+    definition = read_definition(file)
+    agent, unpriced = build(definition), without_price(definition.spec)
     if dry_run:
         _show_quote(agent.quote(task, budget=budget), as_json)
         return
@@ -56,9 +60,9 @@ def run(
     with closing(Sinks(*sinks)) as sink:
         answer = anyio.run(_ask, agent, task, budget, sink)
     if as_json:
-        print_json(answer_json(answer))
+        print_json(answer_json(answer, unpriced))
     else:
-        _show(answer)
+        _show(answer, unpriced)
     if answer.status == "infeasible":
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -86,7 +90,7 @@ def _show_quote(quote: Quote, as_json: bool) -> None:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _show(answer: Answer[str]) -> None:
+def _show(answer: Answer[str], unpriced: Collection[str]) -> None:
     if answer.status == "infeasible":
         err.print(Text.assemble(("infeasible: ", "red"), "; ".join(answer.unmet)), soft_wrap=True)
         return
@@ -94,7 +98,7 @@ def _show(answer: Answer[str]) -> None:
     typer.echo()
     if answer.status != "complete":
         out.print(Text.assemble((f"{answer.status}: ", "yellow"), "; ".join(answer.unmet)), soft_wrap=True)
-    out.print(receipt_table(answer))
+    out.print(receipt_table(answer.receipts, unpriced))
     if answer.tool_making is not None:
         out.print(Text(made_for_line(answer.tool_making), "dim"))
     out.print(Text(f"limited by {answer.budget_origin}", "dim"))

@@ -12,6 +12,7 @@ import pytest
 
 from agentkit import prices
 from agentkit.cli import models
+from agentkit.definition import read_definition
 from tests.cli.conftest import Cli
 
 MODELS = """
@@ -88,6 +89,13 @@ def test_a_pool_costs_as_its_dearest_endpoint(cli: Cli, folder: Path) -> None:
     assert (shown["both"]["endpoints"], shown["both"]["price_from"]) == (["own", "listed"], "its dearest endpoint")
     assert (shown["dark"]["price"], shown["dark"]["price_from"]) == (None, "")
     assert "both (pool of own, listed)" in cli("models", "models.yaml").out
+
+
+def test_a_call_costs_what_nobody_knows_without_a_price_and_without_stated_dollars(folder: Path) -> None:
+    more = "  stated: {backend: openai, model: nobody-knows, usd_per_call: 0.01}\nagents:"
+    pools = "pools:\n  both: {endpoints: [own, listed]}\n  dark: {endpoints: [own, secret]}\nagents:"
+    (folder / "models.yaml").write_text(MODELS.replace("agents:", more).replace("agents:", pools))
+    assert models.without_price(read_definition("models.yaml").spec) == {"secret", "dark"}
 
 
 # ---------------------------------------------------------------- whether they answer

@@ -91,6 +91,40 @@ def test_the_trace_is_appended(cli: Cli, definition: Path, folder: Path) -> None
     assert len({event["run"] for event in events}) == 2
 
 
+def without_price(definition: Path) -> Path:
+    """Take the price out of a definition."""
+    definition.write_text(definition.read_text().replace(", price: {input: 1, output: 2}", ""))
+    return definition
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_dollars_of_a_model_without_a_price_are_unknown_and_not_zero(
+    cli: Cli, definition: Path, flags: tuple[str, ...]
+) -> None:
+    result = cli("run", without_price(definition), "Capital?", "--budget", "tokens=9000", "--quiet", *flags)
+    assert result.code == 0
+    if flags:
+        answer = json.loads(result.out)
+        assert answer["spent"] == {
+            "tokens": 10, "input_tokens": 7, "output_tokens": 3, "requests": 1, "usd": None,
+        }  # fmt: skip
+        (charged,) = [receipt["charged"] for receipt in answer["receipts"] if receipt["charged"]]
+        assert charged == answer["spent"]
+    else:
+        rows = [line.split() for line in result.out.splitlines()]
+        assert ["model:main", "unknown", "unknown", "7", "3", "settled"] in rows
+        assert ["total", "unknown", "7", "3"] in rows
+
+
+def test_a_total_says_what_of_it_is_known(cli: Cli, definition: Path, provider: Provider) -> None:
+    provider.reply = Reply(calls=(("c1", "find_order", '{"order_id": 7}'),))
+    text = without_price(definition).read_text()
+    tool = '{python: "shop:find_order", cost: {usd: 0.01}}'
+    definition.write_text(text.replace('{python: "shop:find_order"}', tool))
+    result = cli("run", definition, "Order 7?", "--budget", "tokens=9000,tool_calls=1", "--quiet")
+    assert "$0.01 + unknown" in next(line for line in result.out.splitlines() if line.startswith("total"))
+
+
 # ---------------------------------------------------------------- what goes wrong
 def test_a_missing_definition_is_invalid(cli: Cli) -> None:
     code, out, err = cli("run", "nowhere.yaml", "Hello")
