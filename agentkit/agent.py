@@ -164,7 +164,7 @@ class Agent(Generic[T]):
         the project's trace folder: a sink, or the path of a JSONL file they are appended to.
 
         Raises BackendError when every model fails and UnboundedCost when dollars are limited and no model has a
-        price; other budget refusals only with `on_limit="raise"`.
+        price; other budget refusals only with `on_limit="raise"`. `error.receipts` says what was charged by then.
         """
         return await run(self._work(task, budget, history, context, scope, trace))
 

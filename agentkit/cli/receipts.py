@@ -11,6 +11,7 @@ from rich.text import Text
 from agentkit.cli.amounts import dollars, plain
 from agentkit.cli.console import table
 from agentkit.costs import NANO, Cost
+from agentkit.errors import AgentkitError
 from agentkit.types import Receipt
 
 if TYPE_CHECKING:
@@ -47,11 +48,21 @@ def answer_json(answer: Answer[Any], unpriced: Collection[str] = ()) -> dict[str
         "status": answer.status,
         "stop_reason": answer.stop_reason,
         "unmet": answer.unmet,
-        "spent": spent_json(answer.receipts, unpriced),
-        "receipts": receipts_json(answer.receipts, unpriced),
+        "spent": _spent_json(answer.receipts, unpriced),
+        "receipts": _receipts_json(answer.receipts, unpriced),
         "budget_origin": answer.budget_origin,
         "run": answer.trace[0].run,
         **({} if made is None else {"tool_making": _made_json(made)}),
+    }
+
+
+def failure_json(error: AgentkitError, unpriced: Collection[str]) -> dict[str, Any]:
+    """Return what scripts ask of a run that failed."""
+    return {
+        "error": str(error),
+        "kind": type(error).__name__,
+        "charged": _spent_json(error.receipts, unpriced),
+        "receipts": _receipts_json(error.receipts, unpriced),
     }
 
 
@@ -69,13 +80,11 @@ def _made_json(made: MadeFor) -> dict[str, Any]:
     }
 
 
-def spent_json(receipts: Sequence[Receipt], unpriced: Collection[str]) -> dict[str, Any]:
-    """Return what `receipts` add up to; its dollars are null where a part of them is unknown."""
+def _spent_json(receipts: Sequence[Receipt], unpriced: Collection[str]) -> dict[str, Any]:
     return _amounts_json(_total(receipts), unknown=_has_unknown(receipts, unpriced))
 
 
-def receipts_json(receipts: Iterable[Receipt], unpriced: Collection[str]) -> list[dict[str, Any]]:
-    """Return the receipts; dollars that nobody knows are null."""
+def _receipts_json(receipts: Iterable[Receipt], unpriced: Collection[str]) -> list[dict[str, Any]]:
     return [
         {
             "id": receipt.id,

@@ -19,8 +19,9 @@ from agentkit.cli.models import without_price
 from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
 from agentkit.cli.quotes import plan_table, quote_json, quote_table, quoted_from
-from agentkit.cli.receipts import answer_json, made_for_line, receipt_table
+from agentkit.cli.receipts import answer_json, failure_json, made_for_line, receipt_table
 from agentkit.costs import Budget
+from agentkit.errors import AgentkitError
 from agentkit.trace import JsonlSink, Sink
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def run(
         bool, typer.Option("--dry-run", help="Only say what it will cost, and check its plan; spend nothing.")
     ] = False,
 ) -> None:
-    """Give TASK to the entry agent of FILE; print its answer and the receipt."""
+    """Give TASK to the entry agent of FILE; print its answer and the receipt.
+
+    Exits with 0 for an answer, 3 if FILE is wrong, 4 if the budget refuses, 5 if no model answers, else 1.
+    """
     from agentkit.definition import read_definition
     from agentkit.loader import build
 
@@ -57,8 +61,12 @@ def run(
         agent.policy = replace(agent.policy, approve=ask_on(err, nullcontext if quiet else progress.paused))
     if trace is not None:
         sinks.append(JsonlSink(trace))
-    with closing(Sinks(*sinks)) as sink:
-        answer = anyio.run(_ask, agent, task, budget, sink)
+    try:
+        with closing(Sinks(*sinks)) as sink:
+            answer = anyio.run(_ask, agent, task, budget, sink)
+    except AgentkitError as error:
+        _show_failure(error, unpriced, as_json)
+        raise
     if as_json:
         print_json(answer_json(answer, unpriced))
     else:
@@ -88,6 +96,14 @@ def _show_quote(quote: Quote, as_json: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
     if not quote.feasible:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _show_failure(error: AgentkitError, unpriced: Collection[str], as_json: bool) -> None:
+    """Say what a run without an answer was charged; the error itself goes to stderr with every other."""
+    if as_json:
+        print_json(failure_json(error, unpriced))
+    elif error.receipts:
+        out.print(receipt_table(error.receipts, unpriced))
 
 
 def _show(answer: Answer[str], unpriced: Collection[str]) -> None:

@@ -146,9 +146,30 @@ def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     code, out, err = cli("run", define(folder, f"http://127.0.0.1:{port}/v1"), "Hello", "--quiet")
-    assert (code, out) == (5, "")
+    assert (code, out.splitlines()[-1].split()) == (5, ["total", "$0.00", "0", "0"])  # it was never reached
     assert err.startswith("error: model 'main': ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_run_that_failed_shows_what_it_was_charged(
+    cli: Cli, definition: Path, provider: Provider, flags: tuple[str, ...]
+) -> None:
+    provider.reply = Reply(page="<html>Sign in to the hotel's network</html>")
+    code, out, err = cli("run", definition, "Hello", "--quiet", *flags)
+    assert code == 5
+    assert err.startswith("error: model 'main': ") and err.count("\n") == 1
+    if flags:
+        failure = json.loads(out)
+        assert failure.keys() == {"error", "kind", "charged", "receipts"}
+        assert (failure["error"], failure["kind"]) == (err.removeprefix("error: ").rstrip(), "BadResponse")
+        amounts = [Decimal(receipt["charged"].get("usd", "0")) for receipt in failure["receipts"]]
+        assert sum(amounts) == Decimal(failure["charged"]["usd"]) > 0
+    else:
+        assert "charged in full: no usage record" in out
+        total = Decimal(out.splitlines()[-1].split()[1].removeprefix("$"))
+        held = next(line.split()[1] for line in out.splitlines() if line.startswith("model:main"))
+        assert total >= Decimal(held.removeprefix("$")) > 0
 
 
 def test_a_ledger_that_cannot_be_used_is_refused(
