@@ -103,7 +103,7 @@ def _receipts_json(receipts: Iterable[Receipt], unpriced: Collection[str]) -> li
 def _is_unknown(receipt: Receipt, cost: Cost, unpriced: Collection[str]) -> bool:
     """Tell whether `cost`, held or charged, is in truth dollars that nobody knows: a model's without a price."""
     kind, _, name = receipt.what.partition(":")
-    return kind != "tool" and name in unpriced and bool(cost) and not cost["usd"]
+    return kind != "tool" and name in unpriced and cost["tokens"] > 0 and not cost["usd"]
 
 
 def _has_unknown(receipts: Iterable[Receipt], unpriced: Collection[str]) -> bool:

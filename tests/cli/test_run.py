@@ -142,10 +142,13 @@ def test_a_missing_argument_is_wrong_usage(cli: Cli, definition: Path) -> None:
     assert cli("run", definition).code == 2
 
 
-def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path) -> None:
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path, priced: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    code, out, err = cli("run", define(folder, f"http://127.0.0.1:{port}/v1"), "Hello", "--quiet")
+    path = define(folder, f"http://127.0.0.1:{port}/v1")
+    path = path if priced else without_price(path)
+    code, out, err = cli("run", path, "Hello", "--quiet", "--budget", "tokens=9000")
     assert (code, out.splitlines()[-1].split()) == (5, ["total", "$0.00", "0", "0"])  # it was never reached
     assert err.startswith("error: model 'main': ")
     assert err.count("\n") == 1
