@@ -38,7 +38,7 @@ from agentkit.run import is_inside_run, run
 from agentkit.settings import Settings, budget_text, parse_budget
 from agentkit.tools import Context, Tool, tool
 from agentkit.tools.source import ToolSource, tool_name
-from agentkit.trace import Event, JsonlSink, Sink
+from agentkit.trace import Event, JsonlSink, Sink, sink_of
 from agentkit.types import Effort
 from agentkit.work import Work, least_cost
 
@@ -154,17 +154,17 @@ class Agent(Generic[T]):
         history: Sequence[Message] = (),
         context: object = None,
         scope: Scope | None = None,
-        trace: Sink | None = None,
+        trace: Sink | str | Path | None = None,
     ) -> Answer[T]:
         """Carry out `task` and return the answer.
 
         `budget` is the run's own limit, a Budget or text such as `usd=0.05,seconds=30`; without one the agent's,
         else the project's default holds. `history` are the messages of an earlier answer, `context` is handed to
         tools that ask for it, and `scope` is a budget this run also draws from. `trace` takes the events besides
-        the project's trace folder.
+        the project's trace folder: a sink, or the path of a JSONL file they are appended to.
 
         Raises BackendError when every model fails and UnboundedCost when dollars are limited and no model has a
-        price; other budget refusals only with `on_limit="raise"`.
+        price; other budget refusals only with `on_limit="raise"`. `error.receipts` says what was charged by then.
         """
         return await run(self._work(task, budget, history, context, scope, trace))
 
@@ -185,7 +185,7 @@ class Agent(Generic[T]):
         history: Sequence[Message] = (),
         context: object = None,
         scope: Scope | None = None,
-        trace: Sink | None = None,
+        trace: Sink | str | Path | None = None,
     ) -> AsyncGenerator[AsyncIterator[Event | Answer[T]], None]:
         """Run and yield the events of the trace as they happen; the last item is the Answer.
 
@@ -273,7 +273,7 @@ class Agent(Generic[T]):
         history: Sequence[Message],
         context: object,
         scope: Scope | None,
-        trace: Sink | None,
+        trace: Sink | str | Path | None,
         listener: Callable[[Event], None] | None = None,
     ) -> Work[T]:
         if not isinstance(task, str):
@@ -281,7 +281,7 @@ class Agent(Generic[T]):
         nested = scope is not None and is_inside_run(scope)
         settings = self._project()
         limits, origin = _budget(budget, self.budget, settings, nested)
-        sinks = [trace] if trace else []
+        sinks = [] if trace is None else [sink_of(trace)]
         path = self._trace_file()
         sinks.append(Recorder(self._history, task) if path is None else JsonlSink(path))
         handing = {agent._hand_over(): agent for agent in self.handoffs}

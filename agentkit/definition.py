@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -67,11 +67,16 @@ def _validated(data: Any, root: Node) -> AppSpec:
         return AppSpec.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False)
-    # a list whose items are wrong is called too short as well
-    found = [details for details in found if details["type"] != "too_short" or not details["input"]]
-    problems = [_explain(details, root) for details in found]
+    problems = [_explain(details, root) for details in found if not _follows(details, found)]
     # raised outside the handler: pydantic's error holds the values, and must not be chained to ours
     raise min(problems, key=lambda problem: (problem.path != root.place.path, problem.line, problem.column))
+
+
+def _follows(details: Any, found: Sequence[Any]) -> bool:
+    """Tell whether a list is called too short only because items of it are wrong, which stands among `found`."""
+    place = details["loc"]
+    below = any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found)
+    return below and details["type"] == "too_short"
 
 
 def _explain(details: Any, root: Node) -> SpecError:
@@ -103,6 +108,8 @@ def _words(details: Any) -> str:
         return SPELLING[context["pattern"]]
     if kind == "union_tag_invalid":
         return f"should be {context['expected_tags'].replace(', ', ' or ')}"
+    if kind == "too_short" and context["min_length"] > 1:
+        return f"needs {context['min_length']} or more"
     return _WORDS.get(kind) or details["msg"].removeprefix("Input ")
 
 

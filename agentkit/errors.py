@@ -55,11 +55,16 @@ from agentkit.costs import Cost
 from agentkit.redaction import redact
 
 if TYPE_CHECKING:
-    from agentkit.types import Completion
+    from agentkit.types import Completion, Receipt
 
 
 class AgentkitError(Exception):
-    """Base of every error raised by agentkit on purpose; its text is without secrets, see `redaction`."""
+    """Base of every error raised by agentkit on purpose; its text is without secrets, see `redaction`.
+
+    `receipts` are those of the run it ended, whose charges stand although there is no answer.
+    """
+
+    receipts: tuple[Receipt, ...] = ()
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))

@@ -22,7 +22,15 @@ from typing_extensions import TypeVar
 from agentkit.answer import Answer
 from agentkit.budgets import Ledger, Scope
 from agentkit.equipment import compose, equipped, made_for, with_made_tool, with_sources
-from agentkit.errors import BackendError, BudgetExceeded, ContextOverflow, Saturated, ScopeFrozen
+from agentkit.errors import (
+    AgentkitError,
+    BackendError,
+    BudgetExceeded,
+    ContextOverflow,
+    LedgerError,
+    Saturated,
+    ScopeFrozen,
+)
 from agentkit.executor import (
     FinishLine,
     Job,
@@ -62,7 +70,8 @@ async def run(work: Work[T]) -> Answer[T]:
     """Carry out `work`.
 
     Raises BackendError when every model fails, UnboundedCost when no model's cost can be bounded, ToolSourceError
-    when what supplies tools cannot be opened, and with on_limit `raise` the budget's refusal.
+    when what supplies tools cannot be opened, and with on_limit `raise` the budget's refusal; each has the run's
+    `receipts`.
     """
     began = anyio.current_time()
     async with AsyncExitStack() as cleanup:
@@ -101,6 +110,7 @@ async def _open(work: Work[T], cleanup: AsyncExitStack, began: float) -> Job:
         scope = ledger.scope(name, limits=limits)
     else:
         scope = work.parent.share(limits, name=name)
+    cleanup.push(partial(_hand_receipts, scope))
     cleanup.push_async_callback(scope.close)  # also when cancelled: the ledger always ends what it begins
     if not work.nested:
         _under_way[name] = set()
@@ -115,6 +125,13 @@ def _note_failure(job: Job, kind: type[BaseException] | None, error: BaseExcepti
     """Let the trace of a run that was interrupted or failed say so."""
     if kind is not None:
         job.emit(Failed("run", f"{kind.__name__}: {error}".rstrip(": ")))
+
+
+def _hand_receipts(scope: Scope, _: object, error: BaseException | None, __: object) -> None:
+    """Let the error that ends a run say what the run was charged."""
+    if isinstance(error, AgentkitError):
+        with suppress(LedgerError):  # the books may be what failed
+            error.receipts = scope.receipts()
 
 
 async def _carry_out(work: Work[T], job: Job, line: FinishLine | None) -> Ending:

@@ -289,8 +289,8 @@ class JsonlSink:
     The file is opened by the first event, and again by an event after `close`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
         self._file: TextIO | None = None
 
     def write(self, stamped: Stamped) -> None:
@@ -312,6 +312,18 @@ class JsonlSink:
             return self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         except OSError as error:
             raise ConfigError(f"the trace cannot be written to {str(self._path)!r}: {error.strerror}") from error
+
+
+def sink_of(given: Sink | str | Path) -> Sink:
+    """Return `given`, a path as a JsonlSink. Raises ConfigError for what is neither a sink nor a path."""
+    if isinstance(given, str | Path):
+        return JsonlSink(given)
+    if isinstance(given, type) or not all(callable(getattr(given, name, None)) for name in ("write", "close")):
+        raise ConfigError(
+            f"trace={given!r} takes no events; give the path of a JSONL file, or a sink: an object with"
+            " write(stamped) and close()"
+        )
+    return given
 
 
 class Trace:

@@ -9,10 +9,12 @@ import pytest
 from agentkit.agent import Agent
 from agentkit.answer import Answer
 from agentkit.backends.fake import Faulty, ScriptedBackend, calls
+from agentkit.backends.retry import RetryPolicy
 from agentkit.budgets import Ledger
 from agentkit.costs import Budget, Cost
 from agentkit.errors import BackendUnavailable, ConfigError, NoEligibleModel
 from agentkit.executor.offer import LEAST_OUTPUT
+from agentkit.executor.resilience import Resilience
 from agentkit.executor.turn import DEFAULT_OUTPUT
 from agentkit.messages import user
 from agentkit.routers import RuleRouter
@@ -39,6 +41,17 @@ def test_a_function_that_is_no_tool_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="search.* is not a tool; decorate the function with @tool"):
         Agent(ScriptedBackend("a"), tools=[find_order, search])  # type: ignore[list-item]  # the mistake
+
+
+@in_virtual_time
+async def test_the_error_of_a_failed_run_has_its_receipts() -> None:
+    backend = ScriptedBackend([calls(("find_order", {"number": 7})), BackendUnavailable("scripted", "gone")])
+    once = Resilience(retry=RetryPolicy.never())
+    with Ledger.open() as ledger:
+        scope = ledger.scope("application")
+        with pytest.raises(BackendUnavailable) as caught:
+            await agent(backend, resilience=once).run(TASK, budget=Budget(usd=1), scope=scope)
+        assert sum((receipt.charged for receipt in caught.value.receipts), Cost()) == scope.view().spent != Cost()
 
 
 # ---------------------------------------------------------------- streaming

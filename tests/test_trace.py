@@ -11,6 +11,7 @@ import pytest
 from agentkit import Agent, trace
 from agentkit.backends import ScriptedBackend
 from agentkit.costs import Cost
+from agentkit.errors import ConfigError
 from agentkit.trace import Answered, Composed, Event, JsonlSink, RunStarted, Stamped, TextDelta, Trace
 from tests.scenario import TASK, agent
 from tests.virtual import in_virtual_time
@@ -99,6 +100,23 @@ async def test_a_real_run_on_disk(tmp_path: Path) -> None:
     assert (rows[0]["kind"], rows[-1]["kind"]) == ("run", "answer")
     assert rows[-1]["spent"] == dict(answer.spent.items())
     assert len({row["run"] for row in rows}) == 1
+
+
+@pytest.mark.anyio
+async def test_a_path_is_a_sink(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    first = await agent().run(TASK, trace=path)
+    async with agent().stream(TASK, trace=str(path)) as events:
+        async for _ in events:
+            pass
+    runs = [json.loads(line)["run"] for line in path.read_text().splitlines()]
+    assert runs[: len(first.trace)] == [first.trace[0].run] * len(first.trace) and len(set(runs)) == 2
+
+
+@pytest.mark.parametrize("given", [5, True, [], print, JsonlSink], ids=repr)
+def test_what_takes_no_events_is_refused_before_the_run(given: object) -> None:
+    with pytest.raises(ConfigError, match=r"path of a JSONL file, or a sink: .* write\(stamped\) and close\(\)"):
+        agent().run_sync(TASK, trace=given)
 
 
 @in_virtual_time

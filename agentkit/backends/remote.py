@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from urllib.parse import quote
 
 import anyio
 
 from agentkit.backends.base import assemble, whole
 from agentkit.backends.dialect import Dialect
-from agentkit.errors import BackendError, BadRequest, ConfigError, ContextOverflow
+from agentkit.errors import BackendError, BadRequest, BadResponse, ConfigError, ContextOverflow
 from agentkit.http import Endpoint, Timeouts, Transport
 from agentkit.redaction import hide, hide_named
 from agentkit.sse import ServerEvent
@@ -78,9 +79,20 @@ class RemoteBackend:
                 raise
         yield reply.last()
 
-    async def check(self) -> None:
-        """Ask for the provider's list of models, which is never billed; raises BackendError."""
-        await self._endpoint.get("models")
+    async def check(self) -> bool:
+        """Ask for the provider's list of models, which is never billed, and tell whether it has this one.
+
+        One that is not on it, being an alias or on a further page, is asked for by name; a list without names
+        counts as having it. Raises BackendError.
+        """
+        names, model = _listed(await self._endpoint.get("models")), self.card.model.removeprefix("models/")
+        if not names or model in names:
+            return True
+        try:
+            await self._endpoint.get(f"models/{quote(model, safe='/:')}")
+        except (BadRequest, BadResponse):
+            return False
+        return True
 
     def bound(self, request: Request) -> Bound:
         """Return the dialect's bound of the input at the card's dearest prices."""
@@ -115,6 +127,18 @@ def sent_headers(dialect: Dialect, api_key: str | None, headers: Mapping[str, st
         hide_named(name, value)
     own = {name.lower(): value for name, value in (headers or {}).items()}
     return {**dialect.headers(key or None), **own}
+
+
+def _listed(answer: object) -> set[str]:
+    """Return the names in a list of models, which is OpenAI's and Anthropic's `data` or Google's `models`."""
+    fields = answer if isinstance(answer, Mapping) else {}
+    rows = fields.get("data") or fields.get("models")
+    names = (
+        [row.get("id") or row.get("name") for row in rows if isinstance(row, Mapping)]
+        if isinstance(rows, list)
+        else []
+    )
+    return {name.removeprefix("models/") for name in names if isinstance(name, str)}
 
 
 async def _drain(batches: AsyncGenerator[list[ServerEvent], None]) -> None:

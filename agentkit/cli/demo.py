@@ -74,7 +74,7 @@ def _show(title: str, question: Question, budget: Budget, answer: Answer[str]) -
             width=min(out.width, _WIDTH),
         )
     )
-    out.print(receipt_table(answer))
+    out.print(receipt_table(answer.receipts))
     out.print()
 
 

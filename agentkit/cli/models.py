@@ -15,12 +15,13 @@ from rich.table import Table
 
 from agentkit import prices
 from agentkit.cli.console import err, out, print_json, table
+from agentkit.cli.exits import ExitCode
 from agentkit.errors import AgentkitError, ConfigError
 from agentkit.usage import Price
 
 if TYPE_CHECKING:
     from agentkit.model_spec import ModelSpec
-    from agentkit.spec import PoolSpec
+    from agentkit.spec import AppSpec, PoolSpec
 
 CHECK_SECONDS = 10.0
 """A provider that has not answered by then counts as silent."""
@@ -61,7 +62,10 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the models of FILE; without one the zoo and the price table. Dollars per million tokens."""
+    """List the models of FILE; without one the zoo and the price table. Dollars per million tokens.
+
+    With --check the exit code is 1 where a model cannot be had.
+    """
     if refresh is not None:
         _refresh(refresh)
     elif file is None:
@@ -77,6 +81,18 @@ def models(
             rows = anyio.run(_checked, rows, spec.models)
         pools = [_pooled(name, pool, rows) for name, pool in spec.pools.items()]
         _show(str(file), [*rows, *pools], as_json)
+        if any(row.health not in ("", ANSWERS, HERE, NOT_ASKED) for row in rows):
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def without_price(spec: AppSpec) -> frozenset[str]:
+    """Return the models and pools of a definition whose calls may cost what nobody knows."""
+    models = {
+        name
+        for name, model in spec.models.items()
+        if _configured(name, model).price is None and (model.backend == "local" or model.usd_per_call is None)
+    }
+    return frozenset(models).union(name for name, pool in spec.pools.items() if models & {*pool.endpoints})
 
 
 # ---------------------------------------------------------------- what there is
@@ -145,7 +161,7 @@ async def _checked(rows: list[Row], specs: dict[str, ModelSpec]) -> list[Row]:
 async def _ask(row: Row, spec: ModelSpec) -> Row:
     from agentkit.models import from_spec
 
-    if spec.backend in ("local", "azure"):  # Azure's list is not that of the deployments
+    if spec.backend in ("local", "azure"):  # Azure lists models, not deployments
         return replace(row, health=HERE if spec.backend == "local" else NOT_ASKED)
     try:
         backend: Any = from_spec(row.name, spec.model_copy(update={"cache": None}))
@@ -154,11 +170,11 @@ async def _ask(row: Row, spec: ModelSpec) -> Row:
     latency = None
     try:
         with anyio.fail_after(CHECK_SECONDS):
-            await backend.check()
+            found = await backend.check()
             start = time.perf_counter()  # of an open connection, as runs find it
             await backend.check()
             latency = round((time.perf_counter() - start) * 1_000, 1)
-        health = ANSWERS
+        health = ANSWERS if found else f"answers, but lists no model {backend.card.model}"
     except TimeoutError:
         health = f"no answer within {CHECK_SECONDS:g} s"
     except AgentkitError as error:

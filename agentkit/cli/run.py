@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from rich.text import Text
 from agentkit.cli.consent import ask_on, somebody_is_there
 from agentkit.cli.console import err, out, print_json
 from agentkit.cli.exits import ExitCode
+from agentkit.cli.models import without_price
 from agentkit.cli.options import AsJson, File, Limits, Task
 from agentkit.cli.progress import Progress, Sinks
 from agentkit.cli.quotes import plan_table, quote_json, quote_table, quoted_from
-from agentkit.cli.receipts import answer_json, made_for_line, receipt_table
+from agentkit.cli.receipts import answer_json, failure_json, made_for_line, receipt_table
 from agentkit.costs import Budget
+from agentkit.errors import AgentkitError
 from agentkit.trace import JsonlSink, Sink
 
 if TYPE_CHECKING:
@@ -40,10 +43,15 @@ def run(
         bool, typer.Option("--dry-run", help="Only say what it will cost, and check its plan; spend nothing.")
     ] = False,
 ) -> None:
-    """Give TASK to the entry agent of FILE; print its answer and the receipt."""
-    from agentkit.loader import load
+    """Give TASK to the entry agent of FILE; print its answer and the receipt.
 
-    agent = load(file)
+    Exits with 0 for an answer, 3 if FILE is wrong, 4 if the budget refuses, 5 if no model answers, else 1.
+    """
+    from agentkit.definition import read_definition
+    from agentkit.loader import build
+
+    definition = read_definition(file)
+    agent, unpriced = build(definition), without_price(definition.spec)
     if dry_run:
         _show_quote(agent.quote(task, budget=budget), as_json)
         return
@@ -53,12 +61,16 @@ def run(
         agent.policy = replace(agent.policy, approve=ask_on(err, nullcontext if quiet else progress.paused))
     if trace is not None:
         sinks.append(JsonlSink(trace))
-    with closing(Sinks(*sinks)) as sink:
-        answer = anyio.run(_ask, agent, task, budget, sink)
+    try:
+        with closing(Sinks(*sinks)) as sink:
+            answer = anyio.run(_ask, agent, task, budget, sink)
+    except AgentkitError as error:
+        _show_failure(error, unpriced, as_json)
+        raise
     if as_json:
-        print_json(answer_json(answer))
+        print_json(answer_json(answer, unpriced))
     else:
-        _show(answer)
+        _show(answer, unpriced)
     if answer.status == "infeasible":
         raise typer.Exit(ExitCode.REFUSED)
 
@@ -86,7 +98,15 @@ def _show_quote(quote: Quote, as_json: bool) -> None:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _show(answer: Answer[str]) -> None:
+def _show_failure(error: AgentkitError, unpriced: Collection[str], as_json: bool) -> None:
+    """Say what a run without an answer was charged; the error itself goes to stderr with every other."""
+    if as_json:
+        print_json(failure_json(error, unpriced))
+    elif error.receipts:
+        out.print(receipt_table(error.receipts, unpriced))
+
+
+def _show(answer: Answer[str], unpriced: Collection[str]) -> None:
     if answer.status == "infeasible":
         err.print(Text.assemble(("infeasible: ", "red"), "; ".join(answer.unmet)), soft_wrap=True)
         return
@@ -94,7 +114,7 @@ def _show(answer: Answer[str]) -> None:
     typer.echo()
     if answer.status != "complete":
         out.print(Text.assemble((f"{answer.status}: ", "yellow"), "; ".join(answer.unmet)), soft_wrap=True)
-    out.print(receipt_table(answer))
+    out.print(receipt_table(answer.receipts, unpriced))
     if answer.tool_making is not None:
         out.print(Text(made_for_line(answer.tool_making), "dim"))
     out.print(Text(f"limited by {answer.budget_origin}", "dim"))

@@ -16,7 +16,7 @@ import uvicorn
 from anyio.abc import SocketStream
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 Conversation = Callable[[SocketStream], Awaitable[None]]
@@ -32,6 +32,7 @@ class Reply:
         default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     )
     delay: float = 0.0
+    page: str = ""  # HTML, which is sent instead of all this
 
 
 class Provider:
@@ -48,6 +49,8 @@ class Provider:
     async def chat(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append({**body, "authorization": request.headers.get("authorization")})
+        if self.reply.page:
+            return HTMLResponse(self.reply.page)
         assert request.client
         self.ports.append(request.client.port)
         if body.get("stream"):

@@ -12,6 +12,7 @@ import pytest
 
 from agentkit import prices
 from agentkit.cli import models
+from agentkit.definition import read_definition
 from tests.cli.conftest import Cli
 
 MODELS = """
@@ -90,16 +91,27 @@ def test_a_pool_costs_as_its_dearest_endpoint(cli: Cli, folder: Path) -> None:
     assert "both (pool of own, listed)" in cli("models", "models.yaml").out
 
 
+def test_a_call_costs_what_nobody_knows_without_a_price_and_without_stated_dollars(folder: Path) -> None:
+    more = "  stated: {backend: openai, model: nobody-knows, usd_per_call: 0.01}\nagents:"
+    pools = "pools:\n  both: {endpoints: [own, listed]}\n  dark: {endpoints: [own, secret]}\nagents:"
+    (folder / "models.yaml").write_text(MODELS.replace("agents:", more).replace("agents:", pools))
+    assert models.without_price(read_definition("models.yaml").spec) == {"secret", "dark"}
+
+
 # ---------------------------------------------------------------- whether they answer
 @contextmanager
-def listing(status: int, body: str) -> Iterator[tuple[str, list[str]]]:
-    """A provider that has nothing but a list of models; gives its address and what it was asked."""
+def listing(status: int, body: str, *aliases: str) -> Iterator[tuple[str, list[str]]]:
+    """A provider that has nothing but a list of models, and knows some more by name.
+
+    Gives its address and what it was asked.
+    """
     asked: list[str] = []
 
     class Listing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.path} {self.headers['authorization']}")
-            self.send_response(status)
+            known = self.path in ("/v1/models", *(f"/v1/models/{name}" for name in aliases))
+            self.send_response(status if known else 404)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
@@ -132,7 +144,7 @@ def test_each_provider_is_asked_for_what_is_never_billed(cli: Cli, folder: Path)
         )
         result = cli("models", "models.yaml", "--check")
         shown = json.loads(cli("models", "models.yaml", "--check", "--json").out)["models"]
-    assert result.code == 0
+    assert result.code == 1
     assert rows(result.out)["good"][-3:][1:] == ["ms", "answers"]
     assert asked == ["/v1/models Bearer swordfish-swordfish"] * 4  # the second of a check is timed
     assert "HTTP 401" in shown["bad"]["health"] and "swordfish" not in shown["bad"]["health"]
@@ -142,6 +154,31 @@ def test_each_provider_is_asked_for_what_is_never_billed(cli: Cli, folder: Path)
     assert (shown["azure"]["health"], shown["azure"]["latency_ms"]) == ("not asked", None)
     assert (shown["here"]["health"], shown["here"]["latency_ms"]) == ("on this machine", None)
     assert (shown["some"]["health"], shown["some"]["latency_ms"]) == ("2 of 3 answer", None)
+
+
+@pytest.mark.parametrize(
+    ("backend", "body"),
+    [("openai", '{"data": [{"id": "m"}, {}, 7]}'), ("gemini", '{"models": [{"name": "models/m"}]}')],
+)
+def test_a_model_that_the_provider_does_not_have_fails_the_check(
+    cli: Cli, folder: Path, backend: str, body: str
+) -> None:
+    with listing(200, body, "m-latest") as (url, _):
+        model = f"{{backend: {backend}, base_url: '{url}', api_key: swordfish-swordfish, model"
+        (folder / "models.yaml").write_text(
+            f"version: 1\nmodels:\n  m: {model}: m}}\n  alias: {model}: m-latest}}\n  gone: {model}: m-3}}\n"
+            "pools:\n  all: {endpoints: [m, alias, gone]}\nagents:\n  main: {model: m}\nentry: main\n"
+        )
+        code, out, _ = cli("models", "models.yaml", "--check", "--json")
+        (folder / "models.yaml").write_text(
+            f"version: 1\nmodels:\n  m: {model}: m}}\nagents:\n  main: {{model: m}}\nentry: main\n"
+        )
+        assert cli("models", "models.yaml", "--check").code == 0
+    health = {name: row["health"] for name, row in json.loads(out)["models"].items()}
+    assert health == {
+        "m": "answers", "alias": "answers", "gone": "answers, but lists no model m-3", "all": "2 of 3 answer",
+    }  # fmt: skip
+    assert code == 1
 
 
 def test_a_provider_that_stalls_is_not_waited_for(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,40 @@ def test_the_trace_is_appended(cli: Cli, definition: Path, folder: Path) -> None
     assert len({event["run"] for event in events}) == 2
 
 
+def without_price(definition: Path) -> Path:
+    """Take the price out of a definition."""
+    definition.write_text(definition.read_text().replace(", price: {input: 1, output: 2}", ""))
+    return definition
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_dollars_of_a_model_without_a_price_are_unknown_and_not_zero(
+    cli: Cli, definition: Path, flags: tuple[str, ...]
+) -> None:
+    result = cli("run", without_price(definition), "Capital?", "--budget", "tokens=9000", "--quiet", *flags)
+    assert result.code == 0
+    if flags:
+        answer = json.loads(result.out)
+        assert answer["spent"] == {
+            "tokens": 10, "input_tokens": 7, "output_tokens": 3, "requests": 1, "usd": None,
+        }  # fmt: skip
+        (charged,) = [receipt["charged"] for receipt in answer["receipts"] if receipt["charged"]]
+        assert charged == answer["spent"]
+    else:
+        rows = [line.split() for line in result.out.splitlines()]
+        assert ["model:main", "unknown", "unknown", "7", "3", "settled"] in rows
+        assert ["total", "unknown", "7", "3"] in rows
+
+
+def test_a_total_says_what_of_it_is_known(cli: Cli, definition: Path, provider: Provider) -> None:
+    provider.reply = Reply(calls=(("c1", "find_order", '{"order_id": 7}'),))
+    text = without_price(definition).read_text()
+    tool = '{python: "shop:find_order", cost: {usd: 0.01}}'
+    definition.write_text(text.replace('{python: "shop:find_order"}', tool))
+    result = cli("run", definition, "Order 7?", "--budget", "tokens=9000,tool_calls=1", "--quiet")
+    assert "$0.01 + unknown" in next(line for line in result.out.splitlines() if line.startswith("total"))
+
+
 # ---------------------------------------------------------------- what goes wrong
 def test_a_missing_definition_is_invalid(cli: Cli) -> None:
     code, out, err = cli("run", "nowhere.yaml", "Hello")
@@ -108,13 +142,37 @@ def test_a_missing_argument_is_wrong_usage(cli: Cli, definition: Path) -> None:
     assert cli("run", definition).code == 2
 
 
-def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path) -> None:
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_provider_that_is_away_is_unavailable(cli: Cli, folder: Path, priced: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    code, out, err = cli("run", define(folder, f"http://127.0.0.1:{port}/v1"), "Hello", "--quiet")
-    assert (code, out) == (5, "")
+    path = define(folder, f"http://127.0.0.1:{port}/v1")
+    path = path if priced else without_price(path)
+    code, out, err = cli("run", path, "Hello", "--quiet", "--budget", "tokens=9000")
+    assert (code, out.splitlines()[-1].split()) == (5, ["total", "$0.00", "0", "0"])  # it was never reached
     assert err.startswith("error: model 'main': ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_run_that_failed_shows_what_it_was_charged(
+    cli: Cli, definition: Path, provider: Provider, flags: tuple[str, ...]
+) -> None:
+    provider.reply = Reply(page="<html>Sign in to the hotel's network</html>")
+    code, out, err = cli("run", definition, "Hello", "--quiet", *flags)
+    assert code == 5
+    assert err.startswith("error: model 'main': ") and err.count("\n") == 1
+    if flags:
+        failure = json.loads(out)
+        assert failure.keys() == {"error", "kind", "charged", "receipts"}
+        assert (failure["error"], failure["kind"]) == (err.removeprefix("error: ").rstrip(), "BadResponse")
+        amounts = [Decimal(receipt["charged"].get("usd", "0")) for receipt in failure["receipts"]]
+        assert sum(amounts) == Decimal(failure["charged"]["usd"]) > 0
+    else:
+        assert "charged in full: no usage record" in out
+        total = Decimal(out.splitlines()[-1].split()[1].removeprefix("$"))
+        held = next(line.split()[1] for line in out.splitlines() if line.startswith("model:main"))
+        assert total >= Decimal(held.removeprefix("$")) > 0
 
 
 def test_a_ledger_that_cannot_be_used_is_refused(

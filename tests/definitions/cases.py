@@ -67,6 +67,8 @@ SHAPE = {
     "one_proposal": ("7:41", "agents.main.planner.budget_aware.proposals should be greater than or equal to 2"),
     "order_of_numbers": ("7:15", "routers.default.rules.order[0] should be text; put it in quotes"),
     "overflowing_budget": ("7:14", "budgets.default.seconds should be a finite number"),
+    "panel_of_one": ("6:21", "routers.default.panel.models needs 2 or more"),
+    "panel_of_one_number": ("6:22", "routers.default.panel.models[0] should be text; put it in quotes"),
     "path_and_zoo": ("3:36", "models.small takes one of path and zoo"),
     "planner_without_kind": ("7:5", "agents.main.planner needs budget_aware"),
     "quality_over_one": ("3:47", "models.small.quality should be less than or equal to 1"),

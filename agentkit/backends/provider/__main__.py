@@ -23,7 +23,7 @@ def serve(
         Path | None,
         typer.Argument(help="YAML: what each model says; without it every model repeats what it is told."),
     ] = None,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0 takes a free one.")] = 0,
     faults: Annotated[float, typer.Option(min=0, max=1, help="The share of calls that go wrong.")] = 0.0,
     kinds: Annotated[str, typer.Option(help="What goes wrong with them, by comma.")] = ",".join(FAULTS),
     seed: Annotated[int, typer.Option(help="Draws the faults.")] = 0,
@@ -36,11 +36,17 @@ def serve(
         plan = at_random(faults, seed=seed, kinds=_faults(kinds))
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
-    with Provider(models, faults=plan, seed=seed, cache_from=cache_from, port=port, bill_file=bill) as provider:
-        sys.stdout.write(json.dumps({dialect: provider.url(dialect) for dialect in get_args(Dialect)}) + "\n")
-        sys.stdout.flush()
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+    try:
+        with Provider(
+            models, faults=plan, seed=seed, cache_from=cache_from, port=port, bill_file=bill
+        ) as provider:
+            sys.stdout.write(json.dumps({dialect: provider.url(dialect) for dialect in get_args(Dialect)}) + "\n")
+            sys.stdout.flush()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    except ConfigError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _faults(kinds: str) -> list[Fault]:

@@ -24,7 +24,7 @@ from agentkit.backends.provider.openai_chat import ChatFace
 from agentkit.backends.provider.openai_responses import ResponsesFace
 from agentkit.backends.provider.script import Model, Script
 from agentkit.costs import Cost
-from agentkit.errors import MissingExtra
+from agentkit.errors import ConfigError, MissingExtra
 
 try:
     import uvicorn
@@ -67,6 +67,7 @@ class Provider:
     `cache_from` tokens are cached, as the real provider of each dialect does it. `pause` is what some refused
     callers are told to wait, in seconds. `requests` and `bill` log what came in and what is charged: in full, and
     before the reply leaves, so that hanging up saves nothing. `bill_file` takes the bill as lines of JSON.
+    A port that cannot be had is a ConfigError when it is entered.
     """
 
     def __init__(
@@ -87,7 +88,13 @@ class Provider:
         self.expect(faults)
 
     def __enter__(self) -> Self:
-        listener = self._cleanup.enter_context(socket.create_server(("127.0.0.1", self._port), backlog=2_048))
+        try:
+            listener = self._cleanup.enter_context(socket.create_server(("127.0.0.1", self._port), backlog=2_048))
+        except OSError as error:
+            why = error.strerror
+            raise ConfigError(
+                f"port {self._port} cannot be served: {why}; take another, or 0 for a free one"
+            ) from error
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app(), http=Wire, ws="none", lifespan="off", loop="asyncio", log_config=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,14 @@ def test_a_broken_script_says_what_is_wrong(tmp_path: Path, text: str, why: str)
     assert str(script) in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_scripts(tmp_path / "absent.yaml")
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: port {port} cannot be served: ") and done.stderr.count("\n") == 1
 
 
 def test_unknown_faults_are_refused() -> None:
