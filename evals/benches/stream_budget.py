@@ -7,7 +7,7 @@ it was kept) is replayed in natural, reversed and shuffled order, with the numbe
 - `greedy`: the best model while the money lasts, on the estimates for one call and with the same reserve;
 - `told`: the same router that knows what is predicted for these very queries, and not their order. What it falls
   short of the knapsack by is what nobody can learn of a stream beforehand;
-- `exact`: the same router where each hold is what its call will cost, and not what its dearest reply would make it.
+- `exact`: the same router where each hold is what its call will cost, and not what its dearest reply would.
 
 The knapsack (`replay/knapsack.py`) has the predictions that the router decides by before any reply, the same
 budget, one call a query, hindsight of all costs, and no holds. Gaps are points of score, means over the shuffles;
