@@ -52,6 +52,9 @@ _HEADERS = {
 }
 _ENCODER = json.JSONEncoder(default=dict, ensure_ascii=False, allow_nan=False)
 
+_MOST_CONTENT = 64 << 20  # bytes of an answer
+_MOST_REASON = 64 << 10  # bytes of a refusal, of which an error quotes less
+
 Phase = Literal["first_token", "between_chunks", "total"]
 
 
@@ -94,13 +97,13 @@ class Endpoint:
         """Send `body` and return the JSON of the answer."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
         response = await self._send(clock, "POST", path, self._encoded(body))
-        return read_json(self._card, await self._content(response, clock))
+        return read_json(self._card, await self._whole(response, clock))
 
     async def get(self, path: str) -> Any:
         """Return the JSON that lies at `path`."""
         clock = _Clock(self._card.name, self._base_url, self._timeouts, "total")
         response = await self._send(clock, "GET", path)
-        return read_json(self._card, await self._content(response, clock))
+        return read_json(self._card, await self._whole(response, clock))
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[list[ServerEvent], None]:
         """Send `body` and yield the server-sent events of the answer, those that came together in one list.
@@ -155,16 +158,28 @@ class Endpoint:
             return response
         reason = b""
         with suppress(BackendError), clock.limit():  # the status says more than a broken body
-            reason = await self._content(response, clock)
+            reason = await self._content(response, clock, _MOST_REASON)
         raise self._refusal(response, reason)
 
-    async def _content(self, response: httpx.Response, clock: _Clock) -> bytes:
-        """Return the whole body."""
+    async def _whole(self, response: httpx.Response, clock: _Clock) -> bytes:
+        content = await self._content(response, clock, _MOST_CONTENT)
+        if len(content) > _MOST_CONTENT:
+            detail = f"the answer is larger than {_MOST_CONTENT >> 20} MB; check the base URL"
+            raise BadResponse(self._card.name, detail)
+        return content
+
+    async def _content(self, response: httpx.Response, clock: _Clock, most: int) -> bytes:
+        """Return the body, of one that is larger than `most` bytes not much more than these."""
+        content = bytearray()
         try:
             with clock.reads():
-                return b"".join([piece async for piece in _body(response)])
+                async for piece in _body(response):
+                    content += piece
+                    if len(content) > most:
+                        break
         finally:
             await _release(response)
+        return bytes(content)
 
     def _refusal(self, response: httpx.Response, content: bytes) -> BackendError:
         body, status = _json_or_text(content), response.status_code
@@ -261,7 +276,7 @@ class _Clock:
     def _meaning(self, error: httpx.HTTPError | httpx.InvalidURL) -> BackendError:
         if isinstance(error, httpx.ConnectTimeout):
             return BackendTimeout(self._model, "connect", self._timeouts.connect)
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, httpx.ConnectError | httpx.ProxyError):  # nothing was sent
             return Unreachable(self._model, f"cannot be reached: {error}; {self._advice(str(error))}")
         if isinstance(error, httpx.LocalProtocolError):
             return BadRequest(self._model, f"the request cannot be sent: {error}")
@@ -335,7 +350,10 @@ def _body(response: httpx.Response) -> AsyncIterable[bytes]:
 
 
 def _transport_to(base_url: str) -> Transport:
-    """Return our own connections, or httpx's where the environment puts a proxy before `base_url`."""
+    """Return our own connections, or httpx's where the environment puts a proxy before `base_url`.
+
+    Raises httpx.ConnectError where that cannot be: calls have holds by then, and nothing was sent.
+    """
     if (proxy := proxy_before(base_url)) is None:
         return Connections(_trust)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=MOST_IDLE)
@@ -343,7 +361,9 @@ def _transport_to(base_url: str) -> Transport:
         return httpx.AsyncHTTPTransport(verify=_trust(), proxy=proxy, limits=limits)
     except (ValueError, ImportError, httpx.InvalidURL):  # their texts may quote its credentials
         what = "should be a valid address of http, https or, with the package socksio, socks5"
-        raise ConfigError(f"the proxy in the environment {what}") from None
+        raise httpx.ConnectError(f"the proxy in the environment {what}") from None
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
 
 
 @cache

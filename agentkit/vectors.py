@@ -28,7 +28,7 @@ class VectorIndex(Protocol):
     """Vectors that can be searched."""
 
     def search(self, queries: Vectors, k: int) -> tuple[Vectors, Places]:
-        """Return scores and places of the `k` nearest, both (q, min(k, n)), best first."""
+        """Return scores and places of the `k` nearest, both (q, min(k, n)), best first to a millionth."""
         ...
 
     def scores(self, queries: Vectors) -> Vectors:
@@ -74,8 +74,8 @@ class ExactIndex:
         scores, k = self.scores(queries), min(k, len(self._vectors))
         if not k:
             return scores[:, :0], np.zeros((len(queries), 0), np.int64)
-        # One integer a score, with the place in it, so that ties go to the first. What differs by less than a
-        # millionth is one: the matrix products of some processors give equal rows different last bits.
+        # One integer a score, in millionths, with the place in it: what rounds to the same goes by place. Some
+        # processors' matrix products give equal rows different last bits.
         count = len(self._vectors)
         ranks = np.arange(count) - count * np.rint(scores * 1e6).astype(np.int64)
         places = np.argpartition(ranks, k - 1, axis=1)[:, :k]

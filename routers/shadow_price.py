@@ -72,7 +72,7 @@ class ShadowPriceRouter:
         self._forecast, self._spends = [*forecast], spends
         self._trained: list[Staircase] = []
         self._recent: deque[Staircase] = deque(maxlen=WINDOW)
-        self._beyond: deque[float] = deque(maxlen=_CALLS)
+        self._beyond: dict[tuple[int, str], float] = {}  # by number of the query and model
         self._overrun = Overrun((), ())
         self._asked, self._based, self._usual = 0, 0.0, 0.0
         self._trained_base = 0.0, 0.0
@@ -90,11 +90,12 @@ class ShadowPriceRouter:
             self._see(query, candidates)
             if self._asked % _EVERY == 1 or min(self._asked, self.queries_left) < _EVERY:
                 self._solve(balance / NANO)
+        for outcome in seen:  # made, and not just thought of: `next` may be asked what it would do
+            if not outcome.asked:
+                self._hold(outcome.model, query, candidates)
         room = int(balance - self._reserve() * NANO)
         spared = view._replace(available={**view.available, "usd": room})
         decision = self._router.next(query, candidates, seen, spared)
-        if isinstance(decision, Call):
-            self._hold(decision.model, query, candidates)
         if isinstance(decision, Call) or seen:
             return decision
         return self._make(CHEAPEST).next(query, candidates, seen, view)  # the reserve is for this, too
@@ -133,13 +134,18 @@ class ShadowPriceRouter:
         self._overrun = Overrun.of(self._spends, self._trained)
 
     def _hold(self, model: str, query: Query, candidates: Sequence[ModelCard]) -> None:
-        place = next(number for number, card in enumerate(candidates) if card.name == model)
-        cost = self._estimator.estimate(query, candidates, ())[place].cost["usd"]
-        self._beyond.append(max(query.bounds[model]["usd"] - cost, 0) / NANO)
+        """Note what a hold asked beyond the cost of its call."""
+        names = [card.name for card in candidates]
+        if (self._asked, model) in self._beyond or model not in query.bounds or model not in names:
+            return
+        cost = self._estimator.estimate(query, candidates, ())[names.index(model)].cost["usd"]
+        self._beyond[self._asked, model] = max(query.bounds[model]["usd"] - cost, 0) / NANO
+        if len(self._beyond) > _CALLS:
+            del self._beyond[next(iter(self._beyond))]
 
     def _solve(self, balance: float) -> None:
         room = max(balance - self._reserve(), 0.0)
-        free = balance - min(max(self._beyond, default=0.0), _MOST_HELD * room)
+        free = balance - min(max(self._beyond.values(), default=0.0), _MOST_HELD * room)
         price = solve([*self._trained, *self._recent], free / (self.queries_left + 1), self._overrun)
         if price != self.quality_per_usd:
             self.quality_per_usd, self._router = price, self._make(price)

@@ -19,6 +19,11 @@ _JUDGED = re.compile(
     rf"\b{_WORDS}(?P<word>(?:in)?correct|right|wrong)\b"
     r"(?!\s+(?!(?:and|but|or|nor|because|since|as|for|by|in|here|to|with|when|according|given)\b)\w)"
 )
+_QUESTION = re.compile(r"[^.!?\n]*\?")
+_UNSAID = re.compile(
+    r"\b(?:far from|anything but|fail(?:s|ed)? to|lack|too \w+ to|less than|opposite|should)\b|^to be\b"
+)
+_PROVIDED = re.compile(r"\s+(?:only\s+)?(?:if|unless|when|provided)\b")
 _ALONE = re.compile(r"(?:^|[.!?:\n])\s*(yes|no)\s*(?=[.,;:!?\n]|$)")
 _JOINT = re.compile(r"\b(?:and|but|so|since|because|hence|which)\b")
 _NOT = re.compile(r"(?:\b(?:not|never|cannot|nothing|no|hardly)\b|n't\b)")
@@ -33,17 +38,21 @@ _DOUBTED = re.compile(
 
 def read_vote(text: str) -> bool | None:
     """Return whether a vote says that the reply is right; None where it does not say so clearly."""
-    plain = _MARKUP.sub("", text).replace("’", "'").lower()
+    plain = _QUESTION.sub(" ", _MARKUP.sub("", text).replace("’", "'").lower())  # it may be said over again
     found = list(_VERDICT.finditer(plain)) or list(_JUDGED.finditer(plain))
     if found:
         last = found[-1]
-        return None if _DOUBTED.search(plain[: last.start()]) else _meant(last["lead"], last["word"])
+        if _DOUBTED.search(plain[: last.start()]) or _PROVIDED.match(plain, last.end()):
+            return None
+        return _meant(last["lead"], last["word"])
     alone = _ALONE.findall(plain)
     return alone[-1] == "yes" if alone else None
 
 
 def _meant(lead: str, word: str) -> bool | None:
     """Return what `word` says behind the words of `lead`, up to four of them."""
+    if _UNSAID.search(lead):
+        return None
     lead = _JOINT.split(lead)[-1].strip()
     if _UNCLEAR.search(lead):
         return None

@@ -13,8 +13,9 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from httpx._utils import URLPattern, get_environment_proxies
 
+from agentkit import http
 from agentkit.connections import Connections
-from agentkit.errors import BadRequest, ConfigError, Unreachable
+from agentkit.errors import BackendError, BadRequest, ConfigError, Unreachable
 from agentkit.http import Endpoint, _transport_to, _trust
 from agentkit.types import ModelCard
 from tests.loopback import OK, Server, serving
@@ -135,11 +136,42 @@ async def test_a_proxy_gets_the_whole_address(
 @pytest.mark.parametrize(
     "proxy", ["gopher://user:secret@x", "http://user:secret@x:port", "socks5://user:secret@x"]
 )
-def test_a_proxy_that_cannot_be_used_is_a_config_error(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+async def test_by_a_proxy_that_cannot_be_used_nothing_is_reached(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(ConfigError, match="proxy in the environment") as caught:
-        _transport_to("https://models.example/v1")
-    assert "secret" not in str(caught.value)
+    async with endpoint("https://models.example/v1") as ours:
+        with pytest.raises(Unreachable, match="proxy in the environment") as caught:
+            await ours.post("/chat", {})
+    assert "secret" not in str(caught.value) and not caught.value.may_be_billed
+
+
+async def test_a_proxy_that_refuses_and_certificates_that_are_not_there_behind_one_reach_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+    async with serving(refusal) as proxy, endpoint("https://models.example/v1") as ours:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removesuffix("/v1"))
+        with pytest.raises(Unreachable, match="407 Proxy Authentication Required; check the proxy"):
+            await ours.post("/chat", {})
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    _trust.cache_clear()
+    async with endpoint("https://models.example/v1") as ours:
+        with pytest.raises(Unreachable, match="certificates cannot be read"):
+            await ours.post("/chat", {})
+    _trust.cache_clear()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr(http, "_MOST_CONTENT", 2 << 20)
+    head = b"HTTP/1.1 %d X\r\ntransfer-encoding: chunked\r\n\r\n" % status
+    async with serving(head, *[b"10000\r\n" + b" " * 0x10000 + b"\r\n"] * 300) as server:
+        async with endpoint(server.url) as ours:
+            with pytest.raises(BackendError) as caught:
+                await ours.post("/chat", {})
+    assert ("larger than 2 MB" in str(caught.value)) is (status == 200)
+    assert len(str(caught.value)) < 1_000
 
 
 def _httpx_goes_directly(url: str) -> bool:

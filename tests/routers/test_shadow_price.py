@@ -174,6 +174,22 @@ def test_what_a_hold_asks_beyond_its_cost_is_not_planned_to_be_spent(monkeypatch
     assert gained[0.5] > 1.03 * gained[0.0]
 
 
+def test_what_it_would_call_is_asked_without_consequence() -> None:
+    """As by a router around it; only calls that were made keep money."""
+    bounds = {"small": BOUNDS["small"], "large": Cost(usd=round(0.9 * NANO))}
+    left = ScopeView("s", {"usd": NANO}, Cost(), Cost(), Cost(), {"usd": NANO})
+    prices = []
+    for asked in (0, 5):
+        router = priced([0.2] * 40, expected=40)
+        for number in range(20):
+            query = Query(f"{number}: 0.2", bounds)
+            assert isinstance(router.next(query, CARDS, (), left), Call)
+            for _ in range(asked):  # the large one fits, is wanted, and is never called
+                router.next(query, CARDS, [Outcome("small", None, Cost(), ("thought of",), asked=True)], left)
+        prices.append(router.quality_per_usd)
+    assert prices[0] == prices[1] and not router._beyond
+
+
 @dataclass
 class Twice:
     """Asks the large model a second time whatever it said, as a cascade that is hard to please does."""
