@@ -168,7 +168,7 @@ async def test_a_body_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, s
     head = b"HTTP/1.1 %d X\r\ntransfer-encoding: chunked\r\n\r\n" % status
     async with serving(head, *[b"10000\r\n" + b" " * 0x10000 + b"\r\n"] * 300) as server:
         async with endpoint(server.url) as ours:
-            with pytest.raises(BackendError) as caught:
+            with pytest.raises(BackendError) as caught, anyio.fail_after(60):
                 await ours.post("/chat", {})
     assert ("larger than 2 MB" in str(caught.value)) is (status == 200)
     assert len(str(caught.value)) < 1_000
